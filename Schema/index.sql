@@ -1,0 +1,94 @@
+-- The identifier index of one generation: state/generations/NNNNNN/index.sqlite.
+-- Migrations are numbered; PRAGMA user_version holds the last one applied, PRAGMA application_id is 0x4C545249 ('LTRI').
+-- Codes are BLOBs of two bytes a level, big-endian, so that byte order is the trie's order; times are milliseconds since 1970.
+
+-- migration 1: items, identifiers, trie, collisions, tombstones, quarantine, history, cursor
+
+-- What the index belongs to: generation, levels, codes, model (SHA-256), kernel (of the BLAS that encoded).
+CREATE TABLE fact (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Every key of the catalog's `embeddings` that was seen, in the catalog's key order.
+CREATE TABLE item (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 511),
+    digest BLOB NOT NULL CHECK (length(digest) = 16),     -- of the record this row was made from (XXH3-128)
+    codes BLOB,                                           -- its identifier; null: quarantined before it ever had one
+    natural BLOB,                                         -- codes that the tokenizer gives the vector as it is now
+    quantisation_error REAL,                              -- squared length of what the last level leaves
+    margin REAL,                                          -- smallest gap between nearest and second-nearest code
+    status INTEGER NOT NULL CHECK (status IN (0, 1, 2)),  -- 0 live, 1 stale, 2 quarantined
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The trie's leaves: identifiers of live items.
+CREATE TABLE identifier (
+    codes BLOB NOT NULL PRIMARY KEY,
+    item BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The trie's inner nodes, the last level excepted, which `identifier` holds.
+CREATE TABLE trie_node (
+    prefix BLOB NOT NULL,
+    code INTEGER NOT NULL CHECK (code BETWEEN 0 AND 65535),
+    items INTEGER NOT NULL CHECK (items > 0),             -- live items below prefix and code
+    PRIMARY KEY (prefix, code)
+) STRICT, WITHOUT ROWID;
+
+-- Items that could not have their natural codes, and how it was decided.
+CREATE TABLE collision (
+    item BLOB NOT NULL PRIMARY KEY,
+    bucket BLOB NOT NULL,                                 -- the natural codes when it was decided
+    codes BLOB NOT NULL,                                  -- the codes given
+    rank INTEGER NOT NULL,                                -- how many nearer codes of the level were taken
+    rule TEXT NOT NULL,                                   -- see CollisionRule
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX collision_bucket ON collision (bucket);
+
+-- Identifiers of deleted items: given to no other item of this generation.
+CREATE TABLE tombstone (
+    codes BLOB NOT NULL PRIMARY KEY,
+    item BLOB NOT NULL,
+    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was given
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX tombstone_item ON tombstone (item);
+
+-- Records that cannot be encoded.
+CREATE TABLE quarantine (
+    item BLOB NOT NULL PRIMARY KEY,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What happened to identifiers after they were first given.
+CREATE TABLE history (
+    sequence INTEGER PRIMARY KEY,
+    item BLOB NOT NULL,
+    old BLOB,
+    new BLOB,
+    at INTEGER NOT NULL,
+    why TEXT NOT NULL                                     -- edited, deleted, returned
+) STRICT;
+CREATE INDEX history_item ON history (item, sequence);
+
+-- The version of the catalog that the rows answer; written in the transaction that makes it true.
+CREATE TABLE cursor (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    catalog_transaction INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counts that would take a scan: live, stale, quarantined, collisions, tombstones.
+CREATE TABLE tally (
+    name TEXT NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL CHECK (value >= 0)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tally (name, value) VALUES
+    ('live', 0), ('stale', 0), ('quarantined', 0), ('collisions', 0), ('tombstones', 0);

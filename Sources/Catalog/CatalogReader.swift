@@ -1,0 +1,332 @@
+internal import CLMDB
+internal import Glibc
+package import Vocabulary
+
+/// Which state of which catalog file was seen: equal versions mean equal contents.
+package struct CatalogVersion: Hashable, Sendable, Codable {
+    /// Device and inode of data.mdb; another file was moved into its place when they change.
+    package var device: UInt64
+    package var inode: UInt64
+    /// Number of the last commit.
+    package var transaction: UInt64
+    /// Boot of the machine: an unsynced commit can be lost in a crash and its number used again.
+    package var boot: String
+
+    package init(device: UInt64, inode: UInt64, transaction: UInt64, boot: String) {
+        self.device = device
+        self.inode = inode
+        self.transaction = transaction
+        self.boot = boot
+    }
+
+    /// Whether an answer to this version also answers `other`: the same file, at least as new.
+    package func covers(_ other: CatalogVersion) -> Bool {
+        device == other.device && inode == other.inode && boot == other.boot && transaction >= other.transaction
+    }
+}
+
+/// What an index has to do to match a catalog.
+package struct ChangeSet: Sendable {
+    /// The version compared with.
+    package var version: CatalogVersion
+    /// Items that are new or whose record changed, in key order.
+    package var changed: [ItemID] = []
+    /// Items that are gone, in key order.
+    package var deleted: [ItemID] = []
+    /// Items in the catalog, and items that the index knew.
+    package var scanned = 0
+    package var known = 0
+
+    /// Whether there is nothing to do.
+    package var isEmpty: Bool { changed.isEmpty && deleted.isEmpty }
+}
+
+/// Vectors read from a catalog, checked, one row an item.
+package struct VectorBatch: Sendable {
+    /// A record that cannot be encoded.
+    package struct Rejected: Sendable {
+        package var item: ItemID
+        package var digest: Digest
+        package var fault: RecordFault
+        /// Bytes of the record, for the message.
+        package var byteCount: Int
+    }
+
+    /// Items whose vectors follow, in the order asked for.
+    package var items: [ItemID] = []
+    /// Their vectors, (items, dimension), row-major.
+    package var vectors: [Float] = []
+    /// Digests of the records that the vectors were read from.
+    package var digests: [Digest] = []
+    /// Items that cannot be encoded.
+    package var rejected: [Rejected] = []
+    /// Items that are no longer there; a later version of the catalog says what became of them.
+    package var missing: [ItemID] = []
+}
+
+/// The read side of a catalog, opened read-only; never holds a transaction between calls.
+///
+/// Not Sendable: all calls come from one thread at a time, as LMDB's rules on growing maps demand.
+package final class CatalogReader {
+    /// Folder that holds data.mdb and lock.mdb.
+    package let path: String
+    /// What the catalog says of itself.
+    package let format: CatalogFormat
+
+    private let environment: LMDBEnvironment
+    private let boot: String
+    private let embeddings: LMDBDatabase
+
+    /// Opens the catalog in the folder `path`.
+    ///
+    /// - Throws: `CatalogError`: `missing`, `foreign` (no Letter catalog), `format`, `permission`, `damaged`,
+    ///   `version_mismatch`, `already_open`.
+    package init(path: String) throws {
+        self.path = path
+        guard access(path + "/data.mdb", F_OK) == 0 else {
+            throw lmdbError("opening", path, errno)
+        }
+        environment = try LMDBEnvironment(path: path, flags: MDB_RDONLY | MDB_NOTLS, mapSize: 0)
+        boot = Self.bootIdentity()
+        try Self.checkSize(environment)
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        let format = try Self.readFormat(transaction, path: path)
+        guard let embeddings = try transaction.database(DatabaseName.embeddings) else {
+            throw CatalogError(
+                .foreign, "The catalog \(path) has no database 'embeddings'.",
+                remedy: "Write the vectors into it (Schema/catalog.md), or start with `letter catalog init`.")
+        }
+        // A handle opened in a read transaction outlives it only if the transaction is committed.
+        try transaction.commit()
+        self.format = format
+        self.embeddings = embeddings
+    }
+
+    /// The version that a snapshot taken now would have. Under a microsecond; no transaction is begun.
+    ///
+    /// When `data.mdb` has been replaced by another file, the file's new identity is reported with transaction 0 and
+    /// this reader, which still sees the old file, must be closed and a new one opened.
+    package func version() -> CatalogVersion {
+        let current = FileIdentity(path + "/data.mdb")
+        let same = current == environment.identity
+        return CatalogVersion(
+            device: current?.device ?? 0, inode: current?.inode ?? 0,
+            transaction: same ? environment.lastTransaction : 0, boot: boot)
+    }
+
+    /// Whether the path still names the file that this reader has open.
+    package var isCurrent: Bool { FileIdentity(path + "/data.mdb") == environment.identity }
+
+    /// Number of items (keys of `embeddings`). O(1).
+    package func count() throws -> Int {
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        return try transaction.count(embeddings)
+    }
+
+    /// Compares the catalog with what an index knows: a merge-join in key order inside one snapshot.
+    ///
+    /// O(bytes of the catalog); memory grows with the number of changes alone.
+    ///
+    /// - Parameter known: gives what the index knows after an id (nil: from the start), in key order, as pages; an
+    ///   empty page is the end.
+    /// - Throws: `damaged` if the scan saw another number of items than the catalog counts; what `known` throws.
+    package func changes(known: (_ after: ItemID?) throws -> KnownItems) throws -> ChangeSet {
+        try Self.checkSize(environment)
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        var changes = ChangeSet(
+            version: CatalogVersion(
+                device: environment.identity.device, inode: environment.identity.inode,
+                transaction: transaction.number, boot: boot))
+        var page = try known(nil)
+        var position = 0
+
+        // Moves to the next known item, over the end of a page where need be.
+        func advance() throws {
+            position += 1
+            changes.known += 1
+            guard position == page.count else { return }
+            page = try known(ItemID(unchecked: Array(page.id(position - 1))))
+            position = 0
+        }
+
+        let scanned = try transaction.forEach(embeddings) { key, value in
+            while position < page.count {
+                let order = compare(page.id(position), key)
+                if order > 0 { break }
+                if order == 0 {
+                    if page.digests[position] != Digest(of: value) {
+                        changes.changed.append(ItemID(unchecked: Array(key)))
+                    }
+                    try advance()
+                    return true
+                }
+                changes.deleted.append(ItemID(unchecked: Array(page.id(position))))
+                try advance()
+            }
+            changes.changed.append(ItemID(unchecked: Array(key)))
+            return true
+        }
+        while position < page.count {
+            changes.deleted.append(ItemID(unchecked: Array(page.id(position))))
+            try advance()
+        }
+        let counted = try transaction.count(embeddings)
+        guard scanned == counted else {
+            throw CatalogError(
+                .damaged, "A scan of \(path) saw \(scanned) items where the catalog counts \(counted).",
+                remedy: "Restore data.mdb from a copy (mdb_copy); nothing was deleted from the index.")
+        }
+        changes.scanned = scanned
+        return changes
+    }
+
+    /// Reads the vectors of items in one short snapshot. O(items · log n + bytes).
+    package func vectors(of items: some Collection<ItemID>) throws -> VectorBatch {
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        var batch = VectorBatch()
+        batch.items.reserveCapacity(items.count)
+        batch.digests.reserveCapacity(items.count)
+        batch.vectors.reserveCapacity(items.count * format.dimension)
+        for item in items {
+            try transaction.value(embeddings, item.bytes) { bytes in
+                guard let bytes else {
+                    batch.missing.append(item)
+                    return
+                }
+                let digest = Digest(of: bytes)
+                if let fault = VectorDecoder.append(bytes, format: format, to: &batch.vectors) {
+                    batch.rejected.append(
+                        .init(item: item, digest: digest, fault: fault, byteCount: bytes.count))
+                } else {
+                    batch.items.append(item)
+                    batch.digests.append(digest)
+                }
+            }
+        }
+        return batch
+    }
+
+    // MARK: - Whole reads, for training and tools
+
+    /// Calls `body` with every item and its stored vector's bytes as Float32, or what is wrong with it; key order.
+    package func forEachVector(_ body: (ItemID, [Float], RecordFault?) throws -> Void) throws {
+        try Self.checkSize(environment)
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        var vector: [Float] = []
+        try transaction.forEach(embeddings) { key, value in
+            vector.removeAll(keepingCapacity: true)
+            let fault = VectorDecoder.append(value, format: format, to: &vector)
+            try body(ItemID(unchecked: Array(key)), vector, fault)
+            return true
+        }
+    }
+
+    /// The collaborative embedding of every item that has one, in key order; nothing if the catalog has no `cf`.
+    ///
+    /// - Throws: `bad_record` where a value's length is not a multiple of four or differs from the others'.
+    package func collaborativeEmbeddings() throws -> [(item: ItemID, vector: [Float])] {
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        guard let database = try transaction.database(DatabaseName.cf) else { return [] }
+        var result: [(item: ItemID, vector: [Float])] = []
+        try transaction.forEach(database) { key, value in
+            let item = ItemID(unchecked: Array(key))
+            let width = result.first?.vector.count ?? value.count / 4
+            var vector: [Float] = []
+            let format = CatalogFormat(dimension: width, elementType: .f32)
+            if let fault = VectorDecoder.append(value, format: format, to: &vector) {
+                throw CatalogError(
+                    .badRecord, "The CF embedding of item \(item.text) cannot be read (\(fault.rawValue)).",
+                    remedy: "Write \(4 * width) bytes of finite little-endian f32 for it, or remove it.")
+            }
+            result.append((item, vector))
+            return true
+        }
+        return result
+    }
+
+    /// Number of entries of each database that the catalog has.
+    package func counts() throws -> [(database: String, entries: Int)] {
+        let names = [
+            DatabaseName.embeddings, DatabaseName.items, DatabaseName.interactions, DatabaseName.cf,
+        ]
+        var result: [(database: String, entries: Int)] = []
+        for name in names {
+            let transaction = try LMDBTransaction(environment, readOnly: true)
+            if let database = try transaction.database(name) { result.append((name, try transaction.count(database))) }
+            try transaction.commit()
+        }
+        return result
+    }
+
+    /// Frees reader slots of processes that died. Returns how many.
+    @discardableResult
+    package func clearDeadReaders() -> Int { environment.clearDeadReaders() }
+
+    // MARK: - Opening
+
+    private static func readFormat(_ transaction: borrowing LMDBTransaction, path: String) throws -> CatalogFormat {
+        func foreign(_ what: String) -> CatalogError {
+            CatalogError(
+                .foreign, "\(path) is an LMDB environment but \(what).",
+                remedy: "Give the path of a catalog made as Schema/catalog.md says, or with `letter catalog init`.")
+        }
+        guard let meta = try transaction.database(DatabaseName.meta) else { throw foreign("has no database 'meta'") }
+        func read(_ key: String) throws -> String? {
+            try transaction.value(meta, Array(key.utf8)) { bytes in bytes.map { String(decoding: $0, as: UTF8.self) } }
+        }
+        guard let name = try read("format") else { throw foreign("its 'meta' names no format") }
+        guard name == CatalogFormat.name else {
+            throw CatalogError(
+                .format, "The catalog \(path) has format '\(name)'; this version reads '\(CatalogFormat.name)'.",
+                remedy: "Use the version of Letter that wrote it, or write it anew.")
+        }
+        let dimension = try read("dimension")
+        guard let dimension, let width = Int(dimension), (1...CatalogFormat.maximumDimension).contains(width) else {
+            throw CatalogError(
+                .format, "The catalog \(path) gives the dimension '\(dimension ?? "")'.",
+                remedy: "Write `dimension` into `meta` as decimal digits, 1 to \(CatalogFormat.maximumDimension).")
+        }
+        let type = try read("dtype") ?? VectorElement.f32.rawValue
+        guard let elementType = VectorElement(rawValue: type) else {
+            throw CatalogError(
+                .format, "The catalog \(path) gives the dtype '\(type)'.", remedy: "Use f32 or f16.")
+        }
+        return CatalogFormat(
+            dimension: width, elementType: elementType, embeddingModel: try read("embedding_model") ?? "")
+    }
+
+    /// Refuses a file that is shorter than its last commit says, before a read past its end kills the process.
+    private static func checkSize(_ environment: LMDBEnvironment) throws {
+        var status = stat()
+        guard stat(environment.path + "/data.mdb", &status) == 0 else {
+            throw lmdbError("stat", environment.path, errno)
+        }
+        let required = environment.requiredFileSize
+        guard Int(status.st_size) >= required else {
+            throw CatalogError(
+                .damaged,
+                "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required).",
+                remedy: "It was truncated: restore it from a copy (mdb_copy).")
+        }
+    }
+
+    private static func bootIdentity() -> String {
+        guard let file = fopen("/proc/sys/kernel/random/boot_id", "r") else { return "" }
+        defer { fclose(file) }
+        var buffer = [CChar](repeating: 0, count: 64)
+        guard fgets(&buffer, Int32(buffer.count), file) != nil else { return "" }
+        return String(decoding: buffer.prefix { $0 > 32 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
+
+/// Compares as `memcmp` does, the shorter first where one begins the other.
+private func compare(_ left: ArraySlice<UInt8>, _ right: UnsafeRawBufferPointer) -> Int {
+    left.withUnsafeBytes { left in
+        let shared = min(left.count, right.count)
+        if shared > 0, let first = left.baseAddress, let second = right.baseAddress {
+            let order = memcmp(first, second, shared)
+            if order != 0 { return Int(order) }
+        }
+        return left.count - right.count
+    }
+}

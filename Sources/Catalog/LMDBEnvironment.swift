@@ -1,0 +1,305 @@
+internal import CLMDB
+internal import Glibc
+internal import Synchronization
+internal import Vocabulary
+
+/// Turns an LMDB result that is not 0 into a `CatalogError` that says what to do.
+func lmdb(_ what: String, _ path: String, _ result: Int32) throws {
+    guard result == 0 else { throw lmdbError(what, path, result) }
+}
+
+/// The error for an LMDB result or an errno.
+func lmdbError(_ what: String, _ path: String, _ result: Int32) -> CatalogError {
+    let text = String(cString: mdb_strerror(result))
+    let message = "\(what) failed on the catalog \(path): \(text)."
+    switch result {
+    case MDB_NOTFOUND:
+        return CatalogError(.lmdb, message, remedy: "This is a defect; please report it.")
+    case ENOENT:
+        return CatalogError(
+            .missing, "There is no catalog at \(path).",
+            remedy: "Check the path, or make one with `letter catalog init \(path) --dimension D`.")
+    case EACCES, EPERM, EROFS:
+        return CatalogError(
+            .permission, message,
+            remedy:
+                "Give this user read access to data.mdb and read and write access to lock.mdb (LMDB readers register there)."
+        )
+    case MDB_VERSION_MISMATCH:
+        return CatalogError(
+            .versionMismatch, message,
+            remedy:
+                "Another process holds it open with an LMDB of another lock format; use LMDB 0.9 (not 0.9.70 or later)."
+        )
+    case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC:
+        return CatalogError(
+            .damaged, message, remedy: "Restore data.mdb from a copy (mdb_copy), or write the catalog anew.")
+    case MDB_READERS_FULL:
+        return CatalogError(
+            .readersFull, message,
+            remedy: "Too many readers hold the catalog open; `mdb_stat -rr` lists and clears dead ones.")
+    case ENOSPC, MDB_MAP_FULL:
+        return CatalogError(.full, message, remedy: "Free space on the disk, then try again.")
+    case EBUSY, EAGAIN:
+        return CatalogError(.busy, message, remedy: "Try again in a moment.")
+    default:
+        return CatalogError(
+            .lmdb, message, remedy: "See the message; `letter catalog verify` checks the whole catalog.")
+    }
+}
+
+/// Which file a path names; LMDB must not open one file twice in a process, for closing it drops the locks of both.
+struct FileIdentity: Hashable, Sendable {
+    var device: UInt64
+    var inode: UInt64
+
+    /// The identity of `path`, or nil if it cannot be read.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
+/// An open LMDB environment. Not Sendable: all calls come from one thread at a time.
+final class LMDBEnvironment {
+    let handle: OpaquePointer
+    let path: String
+    /// Identity of data.mdb when it was opened.
+    let identity: FileIdentity
+
+    /// Files that this process holds open.
+    private static let open = Mutex<Set<FileIdentity>>([])
+
+    /// Named databases that this process may hold handles of.
+    private static let maximumDatabases: UInt32 = 16
+
+    /// Opens the environment in the folder `path`.
+    ///
+    /// - Parameters:
+    ///   - flags: LMDB's environment flags.
+    ///   - mapSize: bytes of address space; 0 takes what the file says.
+    /// - Throws: `CatalogError`: missing, permission, damaged, version mismatch, already open.
+    init(path: String, flags: Int32, mapSize: Int) throws {
+        var handle: OpaquePointer?
+        try lmdb("mdb_env_create", path, mdb_env_create(&handle))
+        guard let handle else { throw CatalogError(.lmdb, "LMDB gave no environment.", remedy: "Free some memory.") }
+        do {
+            try lmdb("mdb_env_set_maxdbs", path, mdb_env_set_maxdbs(handle, Self.maximumDatabases))
+            try lmdb("mdb_env_set_mapsize", path, mdb_env_set_mapsize(handle, mapSize))
+            // Refuse before opening: to open and close again would already have dropped the other handle's locks.
+            let before = FileIdentity(path + "/data.mdb")
+            if let before { try Self.claim(before, path) }
+            let result = mdb_env_open(handle, path, UInt32(flags), 0o660)
+            if result != 0, let before { Self.release(before) }
+            try lmdb("mdb_env_open", path, result)
+            guard let identity = FileIdentity(path + "/data.mdb") else { throw lmdbError("stat", path, errno) }
+            if before == nil { try Self.claim(identity, path) }
+            self.identity = identity
+        } catch {
+            mdb_env_close(handle)
+            throw error
+        }
+        self.handle = handle
+        self.path = path
+        // LMDB 0.9.24 opens the data file without O_CLOEXEC; a child that inherits it could drop our locks.
+        var descriptor: mdb_filehandle_t = -1
+        if mdb_env_get_fd(handle, &descriptor) == 0 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    }
+
+    deinit {
+        mdb_env_close(handle)
+        Self.release(identity)
+    }
+
+    private static func claim(_ identity: FileIdentity, _ path: String) throws {
+        guard open.withLock({ $0.insert(identity).inserted }) else {
+            throw CatalogError(
+                .alreadyOpen, "The catalog \(path) is open already in this process.",
+                remedy: "Use the handle that is there: LMDB's locks are lost when a file is opened twice.")
+        }
+    }
+
+    private static func release(_ identity: FileIdentity) {
+        _ = open.withLock { $0.remove(identity) }
+    }
+
+    /// Transaction number of the last commit. Nanoseconds; no transaction is begun.
+    var lastTransaction: UInt64 {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        return UInt64(info.me_last_txnid)
+    }
+
+    /// Bytes of address space that the map has.
+    var mapSize: Int {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        return Int(info.me_mapsize)
+    }
+
+    /// Bytes that data.mdb must have for every page that the last commit names to be there.
+    var requiredFileSize: Int {
+        var info = MDB_envinfo()
+        var statistics = MDB_stat()
+        mdb_env_info(handle, &info)
+        mdb_env_stat(handle, &statistics)
+        return (Int(info.me_last_pgno) + 1) * Int(statistics.ms_psize)
+    }
+
+    /// Slots of readers that died are freed. Returns how many.
+    @discardableResult
+    func clearDeadReaders() -> Int {
+        var dead: Int32 = 0
+        mdb_reader_check(handle, &dead)
+        return Int(dead)
+    }
+}
+
+/// A transaction of one thread: ends with `commit`, or is aborted when it goes out of scope.
+struct LMDBTransaction: ~Copyable {
+    let environment: LMDBEnvironment
+    /// Nil once LMDB has ended the transaction.
+    private var live: OpaquePointer?
+    let handle: OpaquePointer
+
+    /// Begins a transaction; a map that another process has grown is mapped anew first.
+    ///
+    /// - Precondition: the caller holds no other transaction of this environment (LMDB unmaps beneath it).
+    init(_ environment: LMDBEnvironment, readOnly: Bool) throws {
+        self.environment = environment
+        var transaction: OpaquePointer?
+        let flags = readOnly ? UInt32(MDB_RDONLY) : 0
+        var result = mdb_txn_begin(environment.handle, nil, flags, &transaction)
+        if result == MDB_MAP_RESIZED {
+            try lmdb("mdb_env_set_mapsize", environment.path, mdb_env_set_mapsize(environment.handle, 0))
+            result = mdb_txn_begin(environment.handle, nil, flags, &transaction)
+        }
+        if result == MDB_READERS_FULL, environment.clearDeadReaders() > 0 {
+            result = mdb_txn_begin(environment.handle, nil, flags, &transaction)
+        }
+        try lmdb("mdb_txn_begin", environment.path, result)
+        guard let transaction else {
+            throw CatalogError(.lmdb, "LMDB gave no transaction.", remedy: "Free some memory.")
+        }
+        handle = transaction
+        live = transaction
+    }
+
+    deinit { if let live { mdb_txn_abort(live) } }
+
+    /// The transaction's number: of the snapshot it reads, or of the commit it will be.
+    var number: UInt64 { UInt64(mdb_txn_id(handle)) }
+
+    /// Commits. On failure nothing of it is in the catalog.
+    consuming func commit() throws {
+        let path = environment.path
+        try lmdb("mdb_txn_commit", path, commitResult())
+    }
+
+    /// Commits and returns LMDB's result.
+    consuming func commitResult() -> Int32 {
+        // Whatever the result is, LMDB frees the transaction.
+        live = nil
+        return mdb_txn_commit(handle)
+    }
+
+    /// The handle of a named database, or nil if there is none and `create` is false.
+    ///
+    /// - Throws: `format` if its keys are not in plain byte order.
+    func database(_ name: String, create: Bool = false) throws -> LMDBDatabase? {
+        var index: MDB_dbi = 0
+        let result = mdb_dbi_open(handle, name, create ? UInt32(MDB_CREATE) : 0, &index)
+        if result == MDB_NOTFOUND, !create { return nil }
+        try lmdb("opening the database '\(name)'", environment.path, result)
+        var flags: UInt32 = 0
+        try lmdb("mdb_dbi_flags", environment.path, mdb_dbi_flags(handle, index, &flags))
+        guard flags & UInt32(MDB_REVERSEKEY | MDB_INTEGERKEY | MDB_DUPSORT) == 0 else {
+            throw CatalogError(
+                .format,
+                "The database '\(name)' of \(environment.path) has flags \(flags): its keys are not in plain byte order.",
+                remedy: "Write it anew without MDB_REVERSEKEY, MDB_INTEGERKEY and MDB_DUPSORT.")
+        }
+        return LMDBDatabase(index: index)
+    }
+
+    /// How many entries a database has. O(1).
+    func count(_ database: LMDBDatabase) throws -> Int {
+        var statistics = MDB_stat()
+        try lmdb("mdb_stat", environment.path, mdb_stat(handle, database.index, &statistics))
+        return Int(statistics.ms_entries)
+    }
+
+    /// Calls `body` with the value of a key, or with nil. The bytes are valid during the call only. O(log n).
+    func value<R>(_ database: LMDBDatabase, _ key: [UInt8], _ body: (UnsafeRawBufferPointer?) throws -> R) throws -> R {
+        try key.withUnsafeBytes { bytes in
+            var key = MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            var value = MDB_val()
+            let result = mdb_get(handle, database.index, &key, &value)
+            if result == MDB_NOTFOUND { return try body(nil) }
+            try lmdb("mdb_get", environment.path, result)
+            return try body(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+        }
+    }
+
+    /// Writes a record; LMDB copies the bytes. Returns LMDB's result. O(log n).
+    func put(_ database: LMDBDatabase, key: [UInt8], value: [UInt8]) -> Int32 {
+        key.withUnsafeBytes { key in
+            value.withUnsafeBytes { value in
+                var key = MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
+                var value = MDB_val(mv_size: value.count, mv_data: UnsafeMutableRawPointer(mutating: value.baseAddress))
+                return mdb_put(handle, database.index, &key, &value, 0)
+            }
+        }
+    }
+
+    /// Removes a record. Returns whether there was one.
+    func delete(_ database: LMDBDatabase, _ key: [UInt8]) throws -> Bool {
+        try key.withUnsafeBytes { bytes in
+            var key = MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            let result = mdb_del(handle, database.index, &key, nil)
+            if result == MDB_NOTFOUND { return false }
+            try lmdb("mdb_del", environment.path, result)
+            return true
+        }
+    }
+
+    /// Calls `body` with each record in key order until it returns false. Returns how many records it was given.
+    @discardableResult
+    func forEach(
+        _ database: LMDBDatabase, from start: [UInt8]? = nil,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool
+    ) throws -> Int {
+        var cursor: OpaquePointer?
+        try lmdb("mdb_cursor_open", environment.path, mdb_cursor_open(handle, database.index, &cursor))
+        defer { mdb_cursor_close(cursor) }
+        var key = MDB_val()
+        var value = MDB_val()
+        var result: Int32
+        if let start, !start.isEmpty {
+            result = start.withUnsafeBytes {
+                key = MDB_val(mv_size: $0.count, mv_data: UnsafeMutableRawPointer(mutating: $0.baseAddress))
+                return mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)
+            }
+        } else {
+            result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)
+        }
+        var seen = 0
+        while result == 0 {
+            seen += 1
+            let proceed = try body(
+                UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
+                UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+            guard proceed else { return seen }
+            result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+        }
+        if result != MDB_NOTFOUND { try lmdb("mdb_cursor_get", environment.path, result) }
+        return seen
+    }
+}
+
+/// A named database's handle, valid for the life of its environment.
+struct LMDBDatabase {
+    let index: MDB_dbi
+}

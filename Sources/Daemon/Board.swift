@@ -1,0 +1,53 @@
+internal import Catalog
+internal import ControlAPI
+internal import Synchronization
+internal import Vocabulary
+
+/// What the ingest knows and the control answers read: small, behind one lock, never held across a call that blocks.
+final class Board: Sendable {
+    /// The generations at work and how the catalog is.
+    struct State: Sendable {
+        /// The active generation.
+        var active: GenerationPipeline?
+        /// Generations under construction and candidates, kept up to date beside the active one.
+        var others: [GenerationPipeline] = []
+        /// The version that the last look saw; nil while the catalog cannot be read.
+        var seen: CatalogVersion?
+        var format: CatalogFormat?
+        /// What is wrong now, by where it was met: each place replaces and clears its own.
+        var problems: [Place: Problem] = [:]
+        var looks: UInt64 = 0
+        var lastLook: ContinuousClock.Instant?
+        var fullScans = 0
+        var lastScan: Duration?
+        var lastScanned: Int?
+    }
+
+    /// Where a problem is met.
+    enum Place: Int, Sendable, Comparable {
+        case catalog, ingest, generation
+
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    private let state = Mutex(State())
+
+    /// A copy of everything.
+    var now: State { state.withLock { $0 } }
+
+    /// Changes something.
+    func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
+    /// Notes what went wrong at a place, or that it is well again. Returns whether that is news.
+    @discardableResult
+    func note(_ place: Place, _ error: (any Error)?) -> Bool {
+        let problem = error.map { error in
+            let body = ErrorBody(error)
+            return Problem(code: body.code, message: body.message, remedy: body.remedy)
+        }
+        return state.withLock { state in
+            defer { state.problems[place] = problem }
+            return state.problems[place] != problem
+        }
+    }
+}

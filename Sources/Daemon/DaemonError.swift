@@ -1,0 +1,39 @@
+internal import Vocabulary
+
+/// What can go wrong in the daemon itself.
+struct DaemonError: Failure {
+    /// Reasons, as `daemon.…` codes.
+    enum Reason: String {
+        case noGeneration = "no_generation"
+        case dimensionMismatch = "dimension_mismatch"
+        case notCaughtUp = "not_caught_up"
+        case wrongLength = "wrong_length"
+        case busy
+    }
+
+    let reason: Reason
+    let message: String
+    let remedy: String
+    let cause: (any Error)? = nil
+
+    init(_ reason: Reason, _ message: String, remedy: String) {
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+    }
+
+    var code: String { "daemon.\(reason.rawValue)" }
+
+    var kind: FailureKind {
+        switch reason {
+        case .noGeneration: .unavailable
+        case .dimensionMismatch, .wrongLength: .invalid
+        case .notCaughtUp, .busy: .temporary
+        }
+    }
+
+    /// Nothing has been published yet.
+    static let noGeneration = DaemonError(
+        .noGeneration, "No generation is active.", remedy: "Publish a tokenizer with `letter generation publish MODEL`."
+    )
+}

@@ -1,0 +1,218 @@
+internal import Catalog
+internal import ControlAPI
+internal import ControlServer
+internal import Generations
+internal import Glibc
+internal import IdentifierIndex
+internal import Logging
+internal import Tokenizer
+internal import Vocabulary
+
+/// Answers of the daemon: each call takes the generation that is active when it begins, and names it.
+struct DaemonService: ControlService {
+    let catalogPath: String
+    let catalog: CatalogWatch
+    let state: StateDirectory
+    let registry: GenerationRegistry
+    let board: Board
+    let ingest: Ingest
+    /// Where the index and the registry are read.
+    let disk: BlockingPool
+    let logger: Logger
+    let started = ContinuousClock.now
+
+    // MARK: - How it is
+
+    func status() async throws -> Status {
+        let now = board.now
+        let tally = try await tally(now.active)
+        let answered = now.active?.state.cursor
+        var lag: UInt64 = 0
+        if let seen = now.seen, now.active != nil {
+            let sameFile = answered?.device == seen.device && answered?.inode == seen.inode
+            let from = sameFile ? answered?.transaction ?? 0 : 0
+            lag = seen.transaction > from ? seen.transaction - from : 0
+        }
+        let caughtUp = now.seen.map { now.active?.answers($0) ?? false } ?? false
+        var status = Status(
+            state: serviceState(now), generation: now.active?.number, items: tally?.live ?? 0, caughtUp: caughtUp,
+            lagTransactions: lag, quarantined: tally?.quarantined ?? 0, collisions: tally?.collisions ?? 0,
+            tombstones: tally?.tombstones ?? 0, stale: tally?.stale ?? 0,
+            problems: now.problems.sorted { $0.key < $1.key }.map(\.value), pid: getpid(),
+            version: LetterVersion.current,
+            uptimeSeconds: started.duration(to: .now).seconds)
+        status.catalog = CatalogStatus(
+            path: catalogPath, txnid: now.seen?.transaction, dimension: now.format?.dimension,
+            dtype: now.format?.elementType.rawValue, embeddingModel: now.format?.embeddingModel, items: now.lastScanned,
+            lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans, incrementalBatches: 0)
+        status.poll = PollStatus(
+            intervalMs: ingest.interval.milliseconds, count: now.looks,
+            lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
+        return status
+    }
+
+    private func tally(_ pipeline: GenerationPipeline?) async throws -> Tally? {
+        guard let pipeline else { return nil }
+        return try await disk.run { try pipeline.index.tally() }
+    }
+
+    private func serviceState(_ now: Board.State) -> ServiceState {
+        if now.problems[.catalog] != nil, now.seen == nil { return .waitingForCatalog }
+        if !now.problems.isEmpty { return .degraded }
+        if now.looks == 0 { return .starting }
+        if now.active != nil { return .serving }
+        return now.others.isEmpty ? .waitingForGeneration : .building
+    }
+
+    func waitCaughtUp(timeout: Duration) async throws -> Status {
+        let deadline = ContinuousClock.now + timeout
+        // The commits that must be answered for are those that are there now, not those that follow.
+        var target: CatalogVersion?
+        repeat {
+            if target == nil { target = try? await catalog.look().version }
+            if let target, let cursor = board.now.active?.state.cursor {
+                let answered = CatalogVersion(
+                    device: cursor.device, inode: cursor.inode, transaction: cursor.transaction, boot: cursor.boot)
+                if answered.covers(target) { return try await status() }
+                // The file was replaced meanwhile: what is to be answered is the new one.
+                if target.inode != board.now.seen?.inode { self.logger.debug("waiting across a replaced catalog") }
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        } while ContinuousClock.now < deadline
+        let why = board.now.problems.sorted { $0.key < $1.key }.first?.value.message
+        throw DaemonError(
+            .notCaughtUp, "Not every commit was answered for within \(timeout)\(why.map { ": \($0)" } ?? ".")",
+            remedy: board.now.active == nil
+                ? "No generation is active: publish one with `letter generation publish MODEL`."
+                : "Wait longer with `--timeout`; `letter status` shows what is going on.")
+    }
+
+    // MARK: - Look-ups
+
+    /// Runs a read on the active generation's index.
+    private func read<R: Sendable>(
+        _ body: @escaping @Sendable (GenerationPipeline) throws -> R
+    ) async throws -> R {
+        guard let active = board.now.active else { throw DaemonError.noGeneration }
+        return try await disk.run { try body(active) }
+    }
+
+    func items(_ ids: [ItemID]) async throws -> ItemsAnswer {
+        try await read { active in
+            let rows = try active.index.items(ids)
+            var answers: [ItemAnswer] = []
+            answers.reserveCapacity(ids.count)
+            var unknown: [Int] = []
+            for (position, (id, row)) in zip(ids, rows).enumerated() {
+                if row == nil { unknown.append(position) }
+                answers.append(
+                    ItemAnswer(
+                        item: id, codes: row?.codes, status: row.map { ControlAPI.ItemStatus($0.status) } ?? .unknown,
+                        generation: active.number))
+            }
+            if !unknown.isEmpty {
+                let deleted = try active.index.deleted(unknown.map { ids[$0] })
+                for (position, isDeleted) in zip(unknown, deleted) where isDeleted {
+                    answers[position].status = .deleted
+                }
+            }
+            return ItemsAnswer(generation: active.number, items: answers)
+        }
+    }
+
+    func identifiers(_ identifiers: [Identifier]) async throws -> IdentifiersAnswer {
+        try await read { active in
+            let items = try active.index.items(of: identifiers)
+            let buried = try active.index.buried(identifiers)
+            let answers = identifiers.indices.map { position in
+                IdentifierAnswer(
+                    codes: identifiers[position], items: items[position].map { [$0] } ?? [],
+                    status: items[position] == nil && buried[position] ? .deleted : nil, generation: active.number)
+            }
+            return IdentifiersAnswer(generation: active.number, identifiers: answers)
+        }
+    }
+
+    func next(_ prefixes: [Identifier]) async throws -> TrieAnswers {
+        try await read { active in
+            if let long = prefixes.first(where: { $0.count > active.model.levels }) {
+                throw DaemonError(
+                    .wrongLength,
+                    "The prefix \(long) has \(long.count) codes; identifiers of generation \(active.number) have \(active.model.levels).",
+                    remedy: "Give at most \(active.model.levels) codes.")
+            }
+            let answers = zip(prefixes, try active.index.children(of: prefixes)).map { prefix, children in
+                TrieAnswer(prefix: prefix, next: children.next, items: children.items, generation: active.number)
+            }
+            return TrieAnswers(generation: active.number, answers: answers)
+        }
+    }
+
+    func under(prefix: Identifier, limit: Int, after: Identifier?) async throws -> IdentifiersAnswer {
+        try await read { active in
+            let found = try active.index.identifiers(below: prefix, after: after, limit: limit + 1)
+            return IdentifiersAnswer(
+                generation: active.number,
+                identifiers: found.prefix(limit).map {
+                    IdentifierAnswer(codes: $0.codes, items: [$0.item], generation: active.number)
+                }, more: found.count > limit)
+        }
+    }
+
+    func collisions(limit: Int, after: ItemID?) async throws -> CollisionsAnswer {
+        try await read { active in
+            let rows = try active.index.collisions(after: after, limit: limit + 1)
+            return CollisionsAnswer(
+                generation: active.number,
+                collisions: rows.prefix(limit).map {
+                    Collision(
+                        item: $0.item, natural: $0.natural, given: $0.codes, rank: $0.rank, rule: $0.rule,
+                        bucket: $0.bucket, since: Timestamp(milliseconds: Int64($0.since)))
+                }, more: rows.count > limit)
+        }
+    }
+
+    func quarantine(limit: Int, after: ItemID?) async throws -> QuarantineAnswer {
+        try await read { active in
+            let rows = try active.index.quarantine(after: after, limit: limit + 1)
+            return QuarantineAnswer(
+                generation: active.number,
+                quarantined: rows.prefix(limit).map {
+                    Quarantined(
+                        item: $0.item, reason: "\($0.reason): \($0.detail)",
+                        since: Timestamp(milliseconds: Int64($0.since)))
+                }, more: rows.count > limit)
+        }
+    }
+
+    func dump(_ write: @Sendable (DumpBatch) async throws -> Void) async throws {
+        // The whole dump is one snapshot, held in memory: a slow client must not hold a transaction open.
+        let (number, dump) = try await read { ($0.number, try $0.index.dump()) }
+        var position = 0
+        repeat {
+            let end = min(position + 1_000, dump.count)
+            let lines = (position..<end).map { index in
+                let (item, codes) = dump[index]
+                return ItemDump(item: item, codes: codes)
+            }
+            try await write(DumpBatch(generation: number, items: lines))
+            position = end
+        } while position < dump.count
+    }
+}
+
+extension ControlAPI.ItemStatus {
+    init(_ standing: ItemStanding) {
+        switch standing {
+        case .live: self = .live
+        case .stale: self = .stale
+        case .quarantined: self = .quarantined
+        }
+    }
+}
+
+extension Duration {
+    /// As a number of seconds, and of milliseconds.
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+    var milliseconds: Double { seconds * 1e3 }
+}

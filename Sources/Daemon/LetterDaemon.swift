@@ -1,0 +1,123 @@
+internal import Catalog
+internal import ControlAPI
+internal import ControlServer
+internal import Generations
+internal import Glibc
+internal import IdentifierIndex
+package import Logging
+internal import ServiceLifecycle
+internal import UnixSignals
+internal import Vocabulary
+
+/// The daemon: opens its state, answers on its socket, and keeps its generations in step with the catalog.
+package struct LetterDaemon: Sendable {
+    /// How a daemon is run.
+    package struct Configuration: Sendable {
+        /// Folder of the catalog.
+        package var catalog: String
+        /// Folder that the daemon owns.
+        package var state: String
+        /// Path of the control socket.
+        package var socket: String
+        /// Time between two looks at the catalog.
+        package var pollInterval = Duration.milliseconds(50)
+        /// Threads that read the index for answers.
+        package var readers = 2
+
+        package init(catalog: String, state: String, socket: String) {
+            self.catalog = catalog
+            self.state = state
+            self.socket = socket
+        }
+    }
+
+    private let configuration: Configuration
+    private let logger: Logger
+
+    package init(configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT, then ends what is under way and closes.
+    ///
+    /// - Throws: a `Failure` if the state directory or the socket is taken or unusable, or the disk failed. A catalog
+    ///   that is missing or unreadable does not end the daemon: it says so in its status and tries again.
+    package func run() async throws {
+        // A client that goes away, or a file at its size limit, must not end the process.
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        let state = try StateDirectory(path: configuration.state)
+        let socket = try ControlSocket(path: configuration.socket)
+        let registry = try GenerationRegistry(state: state)
+        let catalog = CatalogWatch(path: configuration.catalog)
+        let board = Board()
+        let disk = BlockingPool(name: "answer", threads: configuration.readers)
+        let ingest = Ingest(
+            catalog: catalog, registry: registry, board: board, disk: disk, interval: configuration.pollInterval,
+            logger: logger, now: Self.milliseconds)
+        let service = DaemonService(
+            catalogPath: configuration.catalog, catalog: catalog, state: state, registry: registry, board: board,
+            ingest: ingest, disk: disk, logger: logger)
+        try await openGenerations(service, registry, board)
+
+        let server = ControlServer(socket: socket, service: service, logger: logger)
+        // The service group describes its services at length; only its complaints are for an operator.
+        var groupLogger = logger
+        groupLogger.logLevel = max(logger.logLevel, .warning)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: IngestService(ingest: ingest)), .init(service: ControlService(server: server)),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: groupLogger))
+        try await group.run()
+        for pipeline in [board.now.active].compactMap(\.self) + board.now.others { try pipeline.index.close() }
+        try registry.close()
+        logger.notice("stopped")
+    }
+
+    /// Opens the generations that were at work when the daemon last ran.
+    private func openGenerations(
+        _ service: DaemonService, _ registry: GenerationRegistry, _ board: Board
+    ) async throws {
+        for record in try registry.generations() {
+            switch record.stage {
+            case .active:
+                let pipeline = try await service.open(record, model: nil)
+                board.change { $0.active = pipeline }
+            case .building, .candidate:
+                let pipeline = try await service.open(record, model: nil)
+                board.change { $0.others.append(pipeline) }
+            case .retired, .failed: break
+            }
+        }
+    }
+
+    /// Milliseconds since 1970.
+    private static func milliseconds() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    }
+}
+
+private struct IngestService: Service {
+    let ingest: Ingest
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown { try await ingest.run() }
+    }
+}
+
+private struct ControlService: Service {
+    let server: ControlServer
+
+    func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await server.run()
+        } onGracefulShutdown: {
+            server.shutDown()
+        }
+    }
+}

@@ -1,0 +1,53 @@
+internal import Files
+internal import Glibc
+internal import Vocabulary
+
+/// The folder that one daemon owns: its lock, the registry, generations and uploads.
+package final class StateDirectory: Sendable {
+    /// The folder.
+    package let path: String
+
+    /// Held for the life of the object; the kernel releases it when the process dies, however that happens.
+    private let lock: Int32
+
+    /// Takes possession of the folder `path`, which is made if need be; uploads that were left half done are removed.
+    ///
+    /// - Throws: `generations.state_in_use` if another process has it; `FilesFailure`.
+    package init(path: String) throws {
+        self.path = path
+        try FileSystem.makeDirectory(path, parents: true, mode: 0o750)
+        let lockPath = path + "/LOCK"
+        let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw FilesFailure.system("open", lockPath, errno: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let number = errno
+            close(descriptor)
+            guard number == EWOULDBLOCK else { throw FilesFailure.system("lock", lockPath, errno: number) }
+            throw GenerationsError(
+                .stateInUse, "Another letterd has the state directory \(path).",
+                remedy: "Stop it first (`letter status` tells its process id), or give this one a directory of its own."
+            )
+        }
+        lock = descriptor
+        try FileSystem.makeDirectory(path + "/generations", parents: true, mode: 0o750)
+        try FileSystem.removeTree(path + "/uploads")
+        try FileSystem.makeDirectory(path + "/uploads", parents: true, mode: 0o750)
+    }
+
+    deinit { close(lock) }
+
+    /// The registry's file.
+    package var registry: String { path + "/letterd.sqlite" }
+
+    /// Folder of a generation, whether or not it is there.
+    package func generation(_ number: Int) -> String {
+        let digits = String(number)
+        return path + "/generations/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+
+    /// The index file of a generation.
+    package func index(_ number: Int) -> String { generation(number) + "/index.sqlite" }
+
+    /// Folder of an upload; `name` is one path component, which the control API has checked.
+    package func upload(_ name: String) -> String { path + "/uploads/" + name }
+}

@@ -1,0 +1,391 @@
+internal import GRDB
+internal import SQLiteStore
+internal import Vocabulary
+
+/// Applies a chunk inside a write transaction: rules 2 to 6 of assignment, policy `reassign`.
+struct ChunkWriter<Ranking: CodeRanking> {
+    private let database: Database
+    private let levels: Int
+    private let codesPerLevel: Int
+    private let ranking: Ranking
+    /// Milliseconds since 1970, the same for every row of the chunk.
+    private let now: Int
+
+    private let selectItem: PreparedStatement
+    private let upsertItem: PreparedStatement
+    private let insertIdentifier: PreparedStatement
+    private let selectTombstone: PreparedStatement
+
+    /// What is added to the trie's counts at the end of the chunk, by path (prefix and code).
+    private var nodes: [Identifier: Int] = [:]
+    private var tally: Tally
+    private let before: Tally
+
+    init(_ database: Database, levels: Int, codesPerLevel: Int, ranking: Ranking, now: Int) throws {
+        self.database = database
+        self.levels = levels
+        self.codesPerLevel = codesPerLevel
+        self.ranking = ranking
+        self.now = now
+        selectItem = try PreparedStatement(
+            database, "SELECT codes, natural, status FROM item WHERE id = ?")
+        upsertItem = try PreparedStatement(
+            database,
+            """
+            INSERT INTO item (id, digest, codes, natural, quantisation_error, margin, status, since)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, codes = excluded.codes, natural = excluded.natural,
+                quantisation_error = excluded.quantisation_error, margin = excluded.margin, status = excluded.status,
+                since = excluded.since
+            """)
+        insertIdentifier = try PreparedStatement(
+            database, "INSERT OR IGNORE INTO identifier (codes, item) VALUES (?, ?)")
+        selectTombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE codes = ?")
+        tally = try Tally(database)
+        before = tally
+    }
+
+    mutating func apply(_ chunk: Chunk) throws {
+        for id in chunk.deleted { try delete(id) }
+        for rejected in chunk.rejected { try quarantine(rejected) }
+        for (row, item) in chunk.encoded.enumerated() { try encoded(item, row: row) }
+        try writeNodes()
+        try tally.write(database, replacing: before)
+        if let cursor = chunk.cursor { try write(cursor) }
+    }
+
+    // MARK: - Encoded items
+
+    private mutating func encoded(_ item: EncodedItem, row: Int) throws {
+        guard item.natural.count == levels else {
+            throw IndexError(
+                .wrongLength,
+                "Item \(item.id.text) was encoded to \(item.natural.count) codes; the index has \(levels) levels.",
+                remedy: "This is a defect; please report it.")
+        }
+        let existing = try existing(item.id)
+        if let existing, existing.status == .quarantined { try leaveQuarantine(item.id) }
+        if let existing, let codes = existing.codes {
+            // Rule 5: an edited item keeps its identifier, and is stale where its vector would now get other codes.
+            let bucket = try bucket(of: item.id, codes: codes)
+            let status: ItemStanding = item.natural == bucket ? .live : .stale
+            if existing.status == .stale { tally.stale -= 1 }
+            if status == .stale { tally.stale += 1 }
+            if existing.natural != item.natural {
+                try writeHistory(item.id, old: codes, new: codes, why: "edited")
+            }
+            try write(item, codes: codes, status: status)
+            return
+        }
+        if tally.tombstones > 0, let (codes, bucket) = try takeTombstone(of: item.id) {
+            // It was deleted and has come back: the identifier was kept for it.
+            let status: ItemStanding = item.natural == bucket ? .live : .stale
+            if status == .stale { tally.stale += 1 }
+            insertIdentifier.bind(1, codes)
+            insertIdentifier.bind(2, item.id.bytes)
+            guard try insertIdentifier.run() == 1 else { throw taken(codes) }
+            try writeHistory(item.id, old: nil, new: codes, why: "returned")
+            if codes != bucket { try writeCollision(item.id, bucket: bucket, codes: codes, rank: 0, rule: "returned") }
+            try settle(item, codes: codes, status: status)
+            return
+        }
+        if try take(item.natural, for: item.id) {
+            try settle(item, codes: item.natural, status: .live)
+        } else {
+            let (codes, rank, rule) = try freeCodes(near: item, row: row)
+            guard try take(codes, for: item.id) else { throw taken(codes) }
+            try writeCollision(item.id, bucket: item.natural, codes: codes, rank: rank, rule: rule.rawValue)
+            try settle(item, codes: codes, status: .live)
+        }
+    }
+
+    /// Writes the row and the counts of an item that has just got an identifier.
+    private mutating func settle(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
+        tally.live += 1
+        count(codes, 1)
+        try write(item, codes: codes, status: status)
+    }
+
+    /// Takes free codes; false if they are another item's or a tombstone.
+    private func take(_ codes: Identifier, for id: ItemID) throws -> Bool {
+        if tally.tombstones > 0 {
+            selectTombstone.bind(1, codes)
+            let buried = try selectTombstone.step()
+            selectTombstone.reset()
+            if buried { return false }
+        }
+        insertIdentifier.bind(1, codes)
+        insertIdentifier.bind(2, id.bytes)
+        return try insertIdentifier.run() == 1
+    }
+
+    private func write(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
+        upsertItem.bind(1, item.id.bytes)
+        upsertItem.bind(2, item.digest.bytes)
+        upsertItem.bind(3, codes)
+        upsertItem.bind(4, item.natural)
+        upsertItem.bind(5, Double(item.quantisationError))
+        upsertItem.bind(6, Double(item.margin))
+        upsertItem.bind(7, status.rawValue)
+        upsertItem.bind(8, now)
+        try upsertItem.run()
+    }
+
+    private func existing(_ id: ItemID) throws -> (codes: Identifier?, natural: Identifier?, status: ItemStanding)? {
+        selectItem.bind(1, id.bytes)
+        defer { selectItem.reset() }
+        guard try selectItem.step() else { return nil }
+        return (
+            selectItem.identifier(0), selectItem.identifier(1), ItemStanding(rawValue: selectItem.integer(2)) ?? .live
+        )
+    }
+
+    /// The natural codes that an item had when it got its identifier.
+    private func bucket(of id: ItemID, codes: Identifier) throws -> Identifier {
+        let statement = try PreparedStatement(database, "SELECT bucket FROM collision WHERE item = ?")
+        statement.bind(1, id.bytes)
+        defer { statement.reset() }
+        return try statement.step() ? statement.identifier(0) ?? codes : codes
+    }
+
+    // MARK: - Collisions
+
+    /// The free codes that policy `reassign` gives: nearest at the last level, else below the next-nearest code above.
+    private func freeCodes(
+        near item: EncodedItem, row: Int
+    ) throws -> (codes: Identifier, rank: Int, rule: CollisionRule) {
+        for depth in stride(from: levels - 1, through: 0, by: -1) {
+            let prefix = item.natural.prefix(depth)
+            if let (codes, rank) = try free(
+                below: prefix, except: depth < levels - 1 ? item.natural[depth] : nil, row: row)
+            {
+                return (codes, rank, depth == levels - 1 ? .nearestFree : .nextPrefix)
+            }
+        }
+        throw IndexError(
+            .full, "Every one of the \(codesPerLevel)^\(levels) identifiers is taken.",
+            remedy: "Train a tokenizer with more levels or codes, and publish it.")
+    }
+
+    /// The nearest free codes below a prefix, and how many nearer codes of the prefix's level were passed over.
+    private func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
+        if prefix.count == levels - 1 {
+            let taken = try takenCodes(below: prefix)
+            guard taken.count < codesPerLevel else { return nil }
+            for (rank, code) in try ranking.ranking(row: row, below: prefix).enumerated() where !taken.contains(code) {
+                return (prefix.appending(code), rank)
+            }
+            return nil
+        }
+        for (rank, code) in try ranking.ranking(row: row, below: prefix).enumerated() where code != except {
+            if let (codes, _) = try free(below: prefix.appending(code), except: nil, row: row) { return (codes, rank) }
+        }
+        return nil
+    }
+
+    /// Codes of the last level below a prefix that live items or tombstones have.
+    private func takenCodes(below prefix: Identifier) throws -> Set<Code> {
+        var taken: Set<Code> = []
+        for table in tally.tombstones > 0 ? ["identifier", "tombstone"] : ["identifier"] {
+            let statement = try PreparedStatement(
+                database, "SELECT codes FROM \(table) WHERE codes BETWEEN ? AND ?")
+            statement.bind(1, prefix.appending(0))
+            statement.bind(2, prefix.appending(.max))
+            while try statement.step() {
+                if let codes = statement.identifier(0), codes.count == levels { taken.insert(codes[levels - 1]) }
+            }
+        }
+        return taken
+    }
+
+    private mutating func writeCollision(
+        _ id: ItemID, bucket: Identifier, codes: Identifier, rank: Int, rule: String
+    ) throws {
+        let statement = try PreparedStatement(
+            database, "INSERT INTO collision (item, bucket, codes, rank, rule, since) VALUES (?, ?, ?, ?, ?, ?)")
+        statement.bind(1, id.bytes)
+        statement.bind(2, bucket)
+        statement.bind(3, codes)
+        statement.bind(4, rank)
+        statement.bind(5, text: rule)
+        statement.bind(6, now)
+        try statement.run()
+        tally.collisions += 1
+    }
+
+    private func taken(_ codes: Identifier) -> IndexError {
+        IndexError(
+            .inconsistent, "The codes \(codes) were free and are taken.",
+            remedy: "The index is damaged: publish the model again to build a new one, and report this.")
+    }
+
+    // MARK: - Deletions and quarantine
+
+    private mutating func delete(_ id: ItemID) throws {
+        guard let existing = try existing(id) else { return }
+        if existing.status == .quarantined { try leaveQuarantine(id) }
+        if existing.status == .stale { tally.stale -= 1 }
+        if let codes = existing.codes {
+            let bucket = try bucket(of: id, codes: codes)
+            try run("DELETE FROM identifier WHERE codes = ?", codes.bytes)
+            if try run("DELETE FROM collision WHERE item = ?", id.bytes) > 0 { tally.collisions -= 1 }
+            let bury = try PreparedStatement(
+                database, "INSERT INTO tombstone (codes, item, bucket, since) VALUES (?, ?, ?, ?)")
+            bury.bind(1, codes)
+            bury.bind(2, id.bytes)
+            bury.bind(3, bucket)
+            bury.bind(4, now)
+            try bury.run()
+            try writeHistory(id, old: codes, new: nil, why: "deleted")
+            tally.live -= 1
+            tally.tombstones += 1
+            count(codes, -1)
+        }
+        try run("DELETE FROM item WHERE id = ?", id.bytes)
+    }
+
+    private mutating func takeTombstone(of id: ItemID) throws -> (codes: Identifier, bucket: Identifier)? {
+        let statement = try PreparedStatement(
+            database, "DELETE FROM tombstone WHERE item = ? RETURNING codes, bucket")
+        statement.bind(1, id.bytes)
+        var found: (codes: Identifier, bucket: Identifier)?
+        while try statement.step() {
+            if let codes = statement.identifier(0), let bucket = statement.identifier(1) { found = (codes, bucket) }
+        }
+        if found != nil { tally.tombstones -= 1 }
+        return found
+    }
+
+    private mutating func quarantine(_ rejected: RejectedItem) throws {
+        let existing = try existing(rejected.id)
+        let insert = try PreparedStatement(
+            database,
+            """
+            INSERT INTO item (id, digest, status, since) VALUES (?, ?, \(ItemStanding.quarantined.rawValue), ?)
+            ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, status = excluded.status, since = excluded.since
+            """)
+        insert.bind(1, rejected.id.bytes)
+        insert.bind(2, rejected.digest.bytes)
+        insert.bind(3, now)
+        try insert.run()
+        let record = try PreparedStatement(
+            database, "INSERT OR REPLACE INTO quarantine (item, reason, detail, since) VALUES (?, ?, ?, ?)")
+        record.bind(1, rejected.id.bytes)
+        record.bind(2, text: rejected.reason)
+        record.bind(3, text: rejected.detail)
+        record.bind(4, now)
+        try record.run()
+        if existing?.status == .stale { tally.stale -= 1 }
+        if existing?.status != .quarantined { tally.quarantined += 1 }
+    }
+
+    private mutating func leaveQuarantine(_ id: ItemID) throws {
+        if try run("DELETE FROM quarantine WHERE item = ?", id.bytes) > 0 { tally.quarantined -= 1 }
+    }
+
+    private func writeHistory(_ id: ItemID, old: Identifier?, new: Identifier?, why: String) throws {
+        let statement = try PreparedStatement(
+            database, "INSERT INTO history (item, old, new, at, why) VALUES (?, ?, ?, ?, ?)")
+        statement.bind(1, id.bytes)
+        if let old { statement.bind(2, old) } else { statement.bindNull(2) }
+        if let new { statement.bind(3, new) } else { statement.bindNull(3) }
+        statement.bind(4, now)
+        statement.bind(5, text: why)
+        try statement.run()
+    }
+
+    @discardableResult
+    private func run(_ sql: String, _ key: [UInt8]) throws -> Int {
+        let statement = try PreparedStatement(database, sql)
+        statement.bind(1, key)
+        return try statement.run()
+    }
+
+    // MARK: - Trie, cursor
+
+    private mutating func count(_ codes: Identifier, _ change: Int) {
+        var path = Identifier()
+        for level in 0..<(levels - 1) {
+            path.append(codes[level])
+            nodes[path, default: 0] += change
+        }
+    }
+
+    /// Adds the chunk's changes to the trie's counts, in key order; nodes that become empty go.
+    private func writeNodes() throws {
+        let add = try PreparedStatement(
+            database,
+            """
+            INSERT INTO trie_node (prefix, code, items) VALUES (?, ?, ?)
+            ON CONFLICT (prefix, code) DO UPDATE SET items = items + excluded.items
+            """)
+        let remove = try PreparedStatement(
+            database, "DELETE FROM trie_node WHERE prefix = ? AND code = ? AND items = ?")
+        let subtract = try PreparedStatement(
+            database, "UPDATE trie_node SET items = items - ? WHERE prefix = ? AND code = ?")
+        for (path, change) in nodes.sorted(by: { $0.key < $1.key }) where change != 0 {
+            let prefix = path.prefix(path.count - 1).bytes
+            let code = Int(path[path.count - 1])
+            if change > 0 {
+                add.bind(1, prefix)
+                add.bind(2, code)
+                add.bind(3, change)
+                try add.run()
+                continue
+            }
+            remove.bind(1, prefix)
+            remove.bind(2, code)
+            remove.bind(3, -change)
+            if try remove.run() == 1 { continue }
+            subtract.bind(1, -change)
+            subtract.bind(2, prefix)
+            subtract.bind(3, code)
+            try subtract.run()
+        }
+    }
+
+    private func write(_ cursor: CatalogCursor) throws {
+        try database.execute(
+            sql: """
+                INSERT OR REPLACE INTO cursor (one, device, inode, catalog_transaction, boot, at) VALUES (1, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                Int64(bitPattern: cursor.device), Int64(bitPattern: cursor.inode),
+                Int64(bitPattern: cursor.transaction), cursor.boot, now,
+            ])
+    }
+}
+
+extension Tally {
+    /// The counts under the names of their rows.
+    private var rows: [(name: String, value: Int)] {
+        [
+            ("live", live), ("stale", stale), ("quarantined", quarantined), ("collisions", collisions),
+            ("tombstones", tombstones),
+        ]
+    }
+
+    /// Reads the counts of an index.
+    init(_ database: Database) throws {
+        let statement = try PreparedStatement(database, "SELECT name, value FROM tally")
+        while try statement.step() {
+            let value = statement.integer(1)
+            switch statement.text(0) {
+            case "live": live = value
+            case "stale": stale = value
+            case "quarantined": quarantined = value
+            case "collisions": collisions = value
+            default: tombstones = value
+            }
+        }
+    }
+
+    func write(_ database: Database, replacing old: Tally) throws {
+        let statement = try PreparedStatement(database, "UPDATE tally SET value = ? WHERE name = ?")
+        for (new, old) in zip(rows, old.rows) where new.value != old.value {
+            statement.bind(1, new.value)
+            statement.bind(2, text: new.name)
+            try statement.run()
+        }
+    }
+}

@@ -1,0 +1,320 @@
+internal import GRDB
+internal import SQLiteStore
+package import Vocabulary
+
+/// The index of one generation: items, identifiers, trie, collisions, tombstones, quarantine and the catalog cursor.
+///
+/// One thread at a time writes; any number read, each call one snapshot: a reader sees a chunk whole or not at all.
+/// All calls block on the disk, so none belongs on the cooperative thread pool.
+package final class IdentifierIndex: Sendable {
+    /// What an index is made for.
+    package struct Facts: Sendable, Hashable {
+        /// Number of the generation.
+        package var generation: Int
+        /// Length of an identifier, and codes per level.
+        package var levels: Int
+        package var codesPerLevel: Int
+        /// SHA-256 of the model file, in hexadecimal.
+        package var model: String
+
+        package init(generation: Int, levels: Int, codesPerLevel: Int, model: String) {
+            self.generation = generation
+            self.levels = levels
+            self.codesPerLevel = codesPerLevel
+            self.model = model
+        }
+    }
+
+    /// What the index is made for.
+    package let facts: Facts
+
+    private let store: SQLiteStore
+
+    /// 'LTRI'.
+    private static let applicationID: Int32 = 0x4C54_5249
+
+    /// Opens the index file at `path`, or makes it.
+    ///
+    /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model.
+    package init(path: String, facts: Facts) throws {
+        self.facts = facts
+        store = try SQLiteStore(
+            path: path,
+            settings: .init(
+                applicationID: Self.applicationID, migrations: Migrations(schema: PackageResources.index_sql)))
+        let expected = [
+            "generation": String(facts.generation), "levels": String(facts.levels),
+            "codes": String(facts.codesPerLevel), "model": facts.model,
+        ]
+        let stored = try store.read { database in
+            try Row.fetchAll(database, sql: "SELECT name, value FROM fact").reduce(into: [String: String]()) {
+                $0[$1["name"]] = $1["value"]
+            }
+        }
+        if stored.isEmpty {
+            try store.write { database in
+                for (name, value) in expected {
+                    try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
+                }
+            }
+        } else if let wrong = expected.sorted(by: { $0.key < $1.key }).first(where: { stored[$0.key] != $0.value }) {
+            throw IndexError(
+                .mismatch, "\(path) has the \(wrong.key) '\(stored[wrong.key] ?? "")' where '\(wrong.value)' belongs.",
+                remedy:
+                    "Put back the model and the index that belong together, or publish the model as a new generation.")
+        }
+    }
+
+    /// Closes the file, its write-ahead log moved into it.
+    package func close() throws { try store.close() }
+
+    // MARK: - Writing
+
+    /// Applies a chunk in one durable transaction.
+    ///
+    /// - Parameters:
+    ///   - ranking: orders a level's codes for an item whose natural codes are taken.
+    ///   - now: milliseconds since 1970.
+    /// - Throws: `StoreError` (nothing is applied), `index.full`.
+    package func apply(_ chunk: Chunk, ranking: some CodeRanking, now: Int) throws {
+        try store.write { database in
+            var writer = try ChunkWriter(
+                database, levels: facts.levels, codesPerLevel: facts.codesPerLevel, ranking: ranking, now: now)
+            try writer.apply(chunk)
+        }
+    }
+
+    // MARK: - What the ingest asks
+
+    /// The version of the catalog that the index answers; nil before the first build is complete.
+    package func cursor() throws -> CatalogCursor? {
+        try store.read { database in
+            try Row.fetchOne(database, sql: "SELECT device, inode, catalog_transaction, boot FROM cursor").map {
+                CatalogCursor(
+                    device: UInt64(bitPattern: $0["device"]), inode: UInt64(bitPattern: $0["inode"]),
+                    transaction: UInt64(bitPattern: $0["catalog_transaction"]), boot: $0["boot"])
+            }
+        }
+    }
+
+    /// Up to `limit` known items after an id (nil: from the start), in key order. O(limit).
+    package func known(after id: ItemID?, limit: Int) throws -> KnownItems {
+        try store.read { database in
+            let statement = try PreparedStatement(
+                database, "SELECT id, digest FROM item WHERE id > ? ORDER BY id LIMIT ?")
+            // No id is empty, so all are after the empty one.
+            statement.bind(1, id?.bytes ?? [])
+            statement.bind(2, limit)
+            var page = KnownItems()
+            while try statement.step() { page.append(id: statement.bytes(0), digest: statement.digest(1)) }
+            return page
+        }
+    }
+
+    /// How many of what the index holds. O(1).
+    package func tally() throws -> Tally {
+        try store.read { try Tally($0) }
+    }
+
+    // MARK: - Look-ups
+
+    /// Rows of items, in the order asked; nil for those the index has never seen or has forgotten. O(ids · log n).
+    package func items(_ ids: [ItemID]) throws -> [ItemRow?] {
+        try store.read { database in
+            let statement = try PreparedStatement(
+                database, "SELECT codes, natural, status, quantisation_error, margin, since FROM item WHERE id = ?")
+            var rows: [ItemRow?] = []
+            rows.reserveCapacity(ids.count)
+            for id in ids {
+                statement.bind(1, id.bytes)
+                guard try statement.step() else {
+                    rows.append(nil)
+                    continue
+                }
+                rows.append(
+                    ItemRow(
+                        codes: statement.identifier(0), natural: statement.identifier(1),
+                        status: ItemStanding(rawValue: statement.integer(2)) ?? .live,
+                        quantisationError: statement.double(3), margin: statement.double(4), since: statement.integer(5)
+                    ))
+                statement.reset()
+            }
+            return rows
+        }
+    }
+
+    /// Whether each of these ids is that of a deleted item whose identifier is kept. O(ids · log n).
+    package func deleted(_ ids: [ItemID]) throws -> [Bool] {
+        try exist("SELECT 1 FROM tombstone WHERE item = ?", ids.map(\.bytes))
+    }
+
+    /// Whether each of these identifiers is a deleted item's. O(identifiers · log n).
+    package func buried(_ identifiers: [Identifier]) throws -> [Bool] {
+        try exist("SELECT 1 FROM tombstone WHERE codes = ?", identifiers.map(\.bytes))
+    }
+
+    private func exist(_ sql: String, _ keys: [[UInt8]]) throws -> [Bool] {
+        try store.read { database in
+            let statement = try PreparedStatement(database, sql)
+            return try keys.map { key in
+                statement.bind(1, key)
+                defer { statement.reset() }
+                return try statement.step()
+            }
+        }
+    }
+
+    /// The item of each identifier, in the order asked; nil where no live item has it. O(identifiers · log n).
+    package func items(of identifiers: [Identifier]) throws -> [ItemID?] {
+        try store.read { database in
+            let statement = try PreparedStatement(database, "SELECT item FROM identifier WHERE codes = ?")
+            return try identifiers.map { codes in
+                statement.bind(1, codes)
+                defer { statement.reset() }
+                return try statement.step() ? ItemID(unchecked: statement.bytes(0)) : nil
+            }
+        }
+    }
+
+    /// What can follow each prefix, and how many live items are below it; a whole identifier is followed by nothing.
+    ///
+    /// O(prefixes · (log n + children)).
+    package func children(of prefixes: [Identifier]) throws -> [TrieChildren] {
+        try store.read { database in
+            let inner = try PreparedStatement(
+                database, "SELECT code, items FROM trie_node WHERE prefix = ? ORDER BY code")
+            let leaves = try PreparedStatement(
+                database, "SELECT codes FROM identifier WHERE codes BETWEEN ? AND ? ORDER BY codes")
+            let leaf = try PreparedStatement(database, "SELECT 1 FROM identifier WHERE codes = ?")
+            return try prefixes.map { prefix in
+                var children = TrieChildren(next: [], items: 0)
+                if prefix.count < facts.levels - 1 {
+                    inner.bind(1, prefix.bytes)
+                    while try inner.step() {
+                        children.next.append(Code(truncatingIfNeeded: inner.integer(0)))
+                        children.items += inner.integer(1)
+                    }
+                } else if prefix.count == facts.levels - 1 {
+                    leaves.bind(1, prefix.appending(0))
+                    leaves.bind(2, prefix.appending(.max))
+                    while try leaves.step() {
+                        guard let codes = leaves.identifier(0) else { continue }
+                        children.next.append(codes[prefix.count])
+                        children.items += 1
+                    }
+                } else if prefix.count == facts.levels {
+                    leaf.bind(1, prefix)
+                    children.items = try leaf.step() ? 1 : 0
+                    leaf.reset()
+                }
+                return children
+            }
+        }
+    }
+
+    /// Up to `limit` live identifiers below a prefix, after one if given, in trie order. O(log n + limit).
+    package func identifiers(
+        below prefix: Identifier, after: Identifier?, limit: Int
+    ) throws -> [(codes: Identifier, item: ItemID)] {
+        guard prefix.count <= facts.levels else { return [] }
+        var first = prefix
+        var last = prefix
+        while first.count < facts.levels {
+            first.append(0)
+            last.append(.max)
+        }
+        return try store.read { database in
+            let statement = try PreparedStatement(
+                database,
+                """
+                SELECT codes, item FROM identifier WHERE codes BETWEEN ? AND ? AND codes > ? ORDER BY codes LIMIT ?
+                """)
+            statement.bind(1, first)
+            statement.bind(2, last)
+            statement.bind(3, after ?? Identifier())
+            statement.bind(4, limit)
+            var result: [(codes: Identifier, item: ItemID)] = []
+            while try statement.step() {
+                if let codes = statement.identifier(0) { result.append((codes, ItemID(unchecked: statement.bytes(1)))) }
+            }
+            return result
+        }
+    }
+
+    /// Collisions in key order of the items, after an id if given. O(log n + limit).
+    package func collisions(after id: ItemID?, limit: Int) throws -> [CollisionRow] {
+        try store.read { database in
+            let statement = try PreparedStatement(
+                database,
+                """
+                SELECT c.item, c.bucket, c.codes, c.rank, c.rule, c.since, i.natural
+                FROM collision c LEFT JOIN item i ON i.id = c.item WHERE c.item > ? ORDER BY c.item LIMIT ?
+                """)
+            statement.bind(1, id?.bytes ?? [])
+            statement.bind(2, limit)
+            var rows: [CollisionRow] = []
+            while try statement.step() {
+                let bucket = statement.identifier(1) ?? []
+                rows.append(
+                    CollisionRow(
+                        item: ItemID(unchecked: statement.bytes(0)), bucket: bucket,
+                        natural: statement.identifier(6) ?? bucket, codes: statement.identifier(2) ?? [],
+                        rank: statement.integer(3), rule: statement.text(4), since: statement.integer(5)))
+            }
+            return rows
+        }
+    }
+
+    /// Quarantined records in key order, after an id if given. O(log n + limit).
+    package func quarantine(after id: ItemID?, limit: Int) throws -> [QuarantineRow] {
+        try store.read { database in
+            let statement = try PreparedStatement(
+                database, "SELECT item, reason, detail, since FROM quarantine WHERE item > ? ORDER BY item LIMIT ?")
+            statement.bind(1, id?.bytes ?? [])
+            statement.bind(2, limit)
+            var rows: [QuarantineRow] = []
+            while try statement.step() {
+                rows.append(
+                    QuarantineRow(
+                        item: ItemID(unchecked: statement.bytes(0)), reason: statement.text(1),
+                        detail: statement.text(2), since: statement.integer(3)))
+            }
+            return rows
+        }
+    }
+
+    /// Every live identifier in key order of the items, from one snapshot, held compactly until it is written out.
+    package func dump() throws -> IdentifierDump {
+        try store.read { database in
+            let statement = try PreparedStatement(
+                database, "SELECT id, codes FROM item WHERE codes IS NOT NULL ORDER BY id")
+            var dump = IdentifierDump()
+            while try statement.step() {
+                if let codes = statement.identifier(1) { dump.append(id: statement.bytes(0), codes: codes) }
+            }
+            return dump
+        }
+    }
+}
+
+/// Items and their identifiers, one behind another in two arrays.
+package struct IdentifierDump: Sendable {
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+    private var identifiers: [Identifier] = []
+
+    /// How many items there are.
+    package var count: Int { ends.count }
+
+    /// The item and identifier at a position. O(length of the id).
+    package subscript(index: Int) -> (item: ItemID, codes: Identifier) {
+        let start = index == 0 ? 0 : ends[index - 1]
+        return (ItemID(unchecked: Array(bytes[start..<ends[index]])), identifiers[index])
+    }
+
+    mutating func append(id: [UInt8], codes: Identifier) {
+        bytes.append(contentsOf: id)
+        ends.append(bytes.count)
+        identifiers.append(codes)
+    }
+}

@@ -1,0 +1,32 @@
+package import Vocabulary
+
+/// What can go wrong with an identifier index, beyond what its database reports.
+package struct IndexError: Failure {
+    /// Reasons, as `index.…` codes.
+    package enum Reason: String, Sendable {
+        case full, mismatch, inconsistent
+        case wrongLength = "wrong_length"
+    }
+
+    /// Which reason.
+    package let reason: Reason
+    package let message: String
+    package let remedy: String
+    package let cause: (any Error)? = nil
+
+    init(_ reason: Reason, _ message: String, remedy: String) {
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+    }
+
+    package var code: String { "index.\(reason.rawValue)" }
+
+    package var kind: FailureKind {
+        switch reason {
+        case .full, .mismatch: .unavailable
+        case .wrongLength: .invalid
+        case .inconsistent: .internal
+        }
+    }
+}

@@ -1,0 +1,145 @@
+package import Vocabulary
+
+/// Where an item stands.
+package enum ItemStanding: Int, Sendable {
+    /// It has an identifier, and its vector is the one that got it.
+    case live = 0
+    /// It has an identifier that its changed vector would not get any more.
+    case stale = 1
+    /// Its record cannot be encoded; an identifier that it had before stays.
+    case quarantined = 2
+}
+
+/// How an item whose natural codes were taken got its identifier.
+package enum CollisionRule: String, Sendable {
+    /// The free code of the last level nearest to the item's residual.
+    case nearestFree = "nearest_free"
+    /// The last level was full: the next-nearest code of a level above, and the nearest free codes below it.
+    case nextPrefix = "next_prefix"
+}
+
+/// Which version of the catalog an index answers.
+package struct CatalogCursor: Hashable, Sendable {
+    package var device: UInt64
+    package var inode: UInt64
+    package var transaction: UInt64
+    package var boot: String
+
+    package init(device: UInt64, inode: UInt64, transaction: UInt64, boot: String) {
+        self.device = device
+        self.inode = inode
+        self.transaction = transaction
+        self.boot = boot
+    }
+}
+
+/// An item as the frozen tokenizer encoded it.
+package struct EncodedItem: Sendable {
+    package var id: ItemID
+    /// Digest of the record that was encoded.
+    package var digest: Digest
+    /// Nearest code at every level.
+    package var natural: Identifier
+    /// Squared length of what the last level leaves.
+    package var quantisationError: Float
+    /// Smallest gap, over the levels, between the distances to the nearest and second-nearest code.
+    package var margin: Float
+
+    package init(id: ItemID, digest: Digest, natural: Identifier, quantisationError: Float, margin: Float) {
+        self.id = id
+        self.digest = digest
+        self.natural = natural
+        self.quantisationError = quantisationError
+        self.margin = margin
+    }
+}
+
+/// A record that cannot be encoded.
+package struct RejectedItem: Sendable {
+    package var id: ItemID
+    package var digest: Digest
+    /// Stable name of the reason, and a sentence.
+    package var reason: String
+    package var detail: String
+
+    package init(id: ItemID, digest: Digest, reason: String, detail: String) {
+        self.id = id
+        self.digest = digest
+        self.reason = reason
+        self.detail = detail
+    }
+}
+
+/// One transaction's worth of work: everything in it, and the cursor, becomes true at once.
+package struct Chunk: Sendable {
+    package var deleted: [ItemID] = []
+    package var encoded: [EncodedItem] = []
+    package var rejected: [RejectedItem] = []
+    /// Set on the last chunk of a change set: the version that the index answers from then on.
+    package var cursor: CatalogCursor?
+
+    package init() {}
+}
+
+/// The codes of a level from nearest to farthest for an item of a chunk, below a prefix of codes.
+///
+/// `row` counts `Chunk.encoded`. The residual is that of the item's latent vector less the prefix's code embeddings.
+package protocol CodeRanking {
+    func ranking(row: Int, below prefix: Identifier) throws -> [Code]
+}
+
+/// How many of what an index holds.
+package struct Tally: Sendable, Hashable {
+    /// Items with an identifier: live, stale, or quarantined after they had one.
+    package var live = 0
+    /// Items whose vector changed so that it would get other codes.
+    package var stale = 0
+    /// Records that cannot be encoded.
+    package var quarantined = 0
+    /// Items that could not have their natural codes.
+    package var collisions = 0
+    /// Identifiers of deleted items.
+    package var tombstones = 0
+}
+
+/// What an index says of an item.
+package struct ItemRow: Sendable {
+    /// Its identifier; nil if it never had one.
+    package var codes: Identifier?
+    /// The codes its vector gets by itself now.
+    package var natural: Identifier?
+    package var status: ItemStanding
+    package var quantisationError: Double
+    package var margin: Double
+    /// Milliseconds since 1970.
+    package var since: Int
+}
+
+/// A row of the collision table.
+package struct CollisionRow: Sendable {
+    package var item: ItemID
+    /// The natural codes that were taken when it was decided; the item's natural codes now.
+    package var bucket: Identifier
+    package var natural: Identifier
+    /// The codes given.
+    package var codes: Identifier
+    package var rank: Int
+    package var rule: String
+    package var since: Int
+}
+
+/// A row of the quarantine table.
+package struct QuarantineRow: Sendable {
+    package var item: ItemID
+    package var reason: String
+    package var detail: String
+    package var since: Int
+}
+
+/// What lies below a prefix.
+package struct TrieChildren: Sendable {
+    /// Codes that can come next, ascending.
+    package var next: [Code]
+    /// Live items below the prefix.
+    package var items: Int
+}

@@ -1,0 +1,147 @@
+package import GRDB
+internal import Glibc
+internal import Vocabulary
+
+/// A database of the state directory: one writing connection, a few reading ones, and the rules that all of them keep.
+///
+/// WAL with `synchronous = FULL`: what was committed stays through a power loss. One connection alone writes and
+/// checkpoints, for SQLite before 3.51.3 can damage a file in which two do.
+package final class SQLiteStore: Sendable {
+    /// The file.
+    package let path: String
+    /// Connections to it; GRDB keeps one writer and a pool of read-only ones.
+    package let pool: DatabasePool
+
+    /// Settings of a store.
+    package struct Settings: Sendable {
+        /// `PRAGMA application_id`, by which a foreign file is known.
+        package var applicationID: Int32
+        /// The schema.
+        package var migrations: Migrations
+        /// Most reading connections at a time.
+        package var readers = 4
+        /// Page cache of the writer and of each reader in KiB.
+        package var writerCache = 65_536
+        package var readerCache = 16_384
+
+        package init(applicationID: Int32, migrations: Migrations) {
+            self.applicationID = applicationID
+            self.migrations = migrations
+        }
+    }
+
+    /// Pages of the write-ahead log after which a commit also moves them into the file (16 MiB).
+    private static let checkpointPages = 4_096
+
+    /// Opens the database at `path`, made if it is not there, and brings its schema up to date.
+    ///
+    /// - Throws: `StoreError`: `foreign` (another application's file), `newer` (written by a later version; it is left
+    ///   untouched), `damaged`, `cannot_open`, `busy`.
+    package init(path: String, settings: Settings) throws(StoreError) {
+        self.path = path
+        do {
+            if access(path, F_OK) == 0 { try Self.checkOwner(path, settings) }
+            var configuration = Configuration()
+            configuration.busyMode = .timeout(5)
+            configuration.maximumReaderCount = settings.readers
+            configuration.foreignKeysEnabled = true
+            configuration.prepareDatabase { database in
+                let cache = database.configuration.readonly ? settings.readerCache : settings.writerCache
+                // Debian's SQLite overwrites what is deleted with zeros, at the cost of every delete; nothing here is secret.
+                try database.execute(
+                    sql: """
+                        PRAGMA cache_size = -\(cache); PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
+                        PRAGMA secure_delete = OFF
+                        """)
+            }
+            pool = try DatabasePool(path: path, configuration: configuration)
+            try pool.writeWithoutTransaction { database in
+                // GRDB sets NORMAL for WAL; an identifier that was answered must survive a power loss.
+                try database.execute(
+                    sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = \(Self.checkpointPages)")
+                try database.inTransaction(.immediate) {
+                    try Self.migrate(database, settings)
+                    return .commit
+                }
+            }
+        } catch let error as StoreError {
+            throw error
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Runs `body` in one write transaction, begun at once; commits it, durably, or rolls back if `body` throws.
+    package func write<R>(_ body: (Database) throws -> R) throws -> R {
+        do {
+            return try pool.writeWithoutTransaction { database in
+                var result: R?
+                try database.inTransaction(.immediate) {
+                    result = try body(database)
+                    return .commit
+                }
+                guard let result else {
+                    throw StoreError(.sqlite, "A transaction gave no result.", remedy: "This is a defect.")
+                }
+                return result
+            }
+        } catch let error as DatabaseError {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Runs `body` on a reading connection: everything it reads is one snapshot.
+    package func read<R>(_ body: (Database) throws -> R) throws -> R {
+        do {
+            return try pool.read(body)
+        } catch let error as DatabaseError {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Moves the write-ahead log into the file and closes every connection.
+    package func close() throws {
+        do {
+            _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+            try pool.close()
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Refuses another application's file and a later version's, before anything is written to it.
+    private static func checkOwner(_ path: String, _ settings: Settings) throws {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let (application, version, objects) = try queue.read { database in
+            (
+                try Int32.fetchOne(database, sql: "PRAGMA application_id") ?? 0,
+                try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0,
+                try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") ?? 0
+            )
+        }
+        try queue.close()
+        // A file without a schema is one whose making was interrupted.
+        guard application == settings.applicationID || (application == 0 && version == 0 && objects == 0) else {
+            throw StoreError(
+                .foreign, "\(path) belongs to another application (application_id \(application)).",
+                remedy: "Give letterd a state directory of its own.")
+        }
+        guard version <= settings.migrations.latest else {
+            throw StoreError(
+                .newer, "\(path) has schema \(version); this version knows \(settings.migrations.latest).",
+                remedy: "Use the version of Letter that wrote it, or a later one; the file was not touched.")
+        }
+    }
+
+    private static func migrate(_ database: Database, _ settings: Settings) throws {
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        for step in settings.migrations.steps where step.number > version {
+            try database.execute(sql: step.sql)
+            try database.execute(sql: "PRAGMA user_version = \(step.number)")
+        }
+        try database.execute(sql: "PRAGMA application_id = \(settings.applicationID)")
+    }
+}

@@ -1,0 +1,72 @@
+package import Vocabulary
+internal import GRDB
+
+/// What can go wrong with a database of the state directory.
+package struct StoreError: Failure {
+    /// Reasons, as `store.…` codes.
+    package enum Reason: String, Sendable {
+        case cannotOpen = "cannot_open"
+        case foreign, newer, damaged, busy, readOnly = "read_only"
+        case diskFull = "disk_full"
+        case io, sqlite
+    }
+
+    /// Which reason.
+    package let reason: Reason
+    package let message: String
+    package let remedy: String
+    package let cause: (any Error)?
+
+    init(_ reason: Reason, _ message: String, remedy: String, cause: (any Error)? = nil) {
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+        self.cause = cause
+    }
+
+    package var code: String { "store.\(reason.rawValue)" }
+
+    package var kind: FailureKind {
+        switch reason {
+        case .busy: .temporary
+        case .cannotOpen, .foreign, .newer, .damaged, .diskFull, .io, .readOnly: .unavailable
+        case .sqlite: .internal
+        }
+    }
+
+    /// Names what SQLite reported of the file at `path`.
+    package init(_ error: any Error, path: String) {
+        guard let error = error as? DatabaseError else {
+            self.init(.io, "\(path) cannot be used.", remedy: "See the cause.", cause: error)
+            return
+        }
+        switch error.resultCode {
+        case .SQLITE_FULL:
+            self.init(
+                .diskFull, "The disk that holds \(path) is full.", remedy: "Free space; work resumes by itself.",
+                cause: error)
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            self.init(
+                .busy, "Another process holds \(path).", remedy: "Try again; end the other process if it stays.",
+                cause: error)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            self.init(
+                .damaged, "\(path) is damaged.",
+                remedy: "Restore it from a backup, or publish the model again to build a new index.", cause: error)
+        case .SQLITE_CANTOPEN:
+            self.init(
+                .cannotOpen, "\(path) cannot be opened.", remedy: "Check the path and its permissions.", cause: error)
+        case .SQLITE_READONLY, .SQLITE_PERM:
+            self.init(
+                .readOnly, "\(path) cannot be written.", remedy: "Check its permissions and the file system's.",
+                cause: error)
+        case .SQLITE_IOERR:
+            self.init(
+                .io, "Reading or writing \(path) failed.", remedy: "Check the disk; then start letterd again.",
+                cause: error)
+        default:
+            self.init(
+                .sqlite, "A statement on \(path) failed.", remedy: "This is a defect; please report it.", cause: error)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+/// A 128-bit fingerprint of a catalog record; equal digests mean an unchanged record.
+package struct Digest: Hashable, Sendable {
+    /// Upper and lower 64 bits.
+    package var high: UInt64
+    package var low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// Length of `bytes`.
+    package static let byteCount = 16
+
+    /// Sixteen bytes, big-endian.
+    package var bytes: [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: high >> UInt64(56 - 8 * $0)) }
+            + (0..<8).map { UInt8(truncatingIfNeeded: low >> UInt64(56 - 8 * $0)) }
+    }
+}
+
+/// What an index knows of a run of items, in key order: the side of a merge-join that is not the catalog.
+///
+/// Ids lie one behind another in `bytes`, so that a page of thousands of items is three allocations.
+package struct KnownItems: Sendable {
+    /// The ids' bytes, concatenated.
+    package private(set) var bytes: [UInt8] = []
+    /// Where each id ends in `bytes`.
+    package private(set) var ends: [Int] = []
+    /// The digest of the record that each item's row was made from.
+    package private(set) var digests: [Digest] = []
+
+    package init() {}
+
+    /// How many items the page holds.
+    package var count: Int { ends.count }
+
+    /// The bytes of an id. O(1), no copy.
+    package func id(_ index: Int) -> ArraySlice<UInt8> {
+        bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]]
+    }
+
+    /// Adds an item. Amortised O(length of the id).
+    package mutating func append(id: some Sequence<UInt8>, digest: Digest) {
+        bytes.append(contentsOf: id)
+        ends.append(bytes.count)
+        digests.append(digest)
+    }
+}

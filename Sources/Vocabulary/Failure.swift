@@ -1,0 +1,72 @@
+/// What sort of failure it is; decides exit codes and HTTP statuses, and whether trying again can help.
+package enum FailureKind: String, Sendable, Codable, CaseIterable {
+    /// The command line or the form of a request is wrong.
+    case usage
+    /// The data given is wrong: a vector of the wrong size, a damaged model, an id that is too long.
+    case invalid
+    /// What was asked for is not there.
+    case notFound
+    /// It contradicts what is there already.
+    case conflict
+    /// No daemon answers at the socket.
+    case notRunning
+    /// Something needed is missing or unusable: a catalog, a state directory, a full disk.
+    case unavailable
+    /// Busy or timed out; the same call may go through later.
+    case temporary
+    /// The operating system or the daemon does not permit it.
+    case permission
+    /// A configuration value is wrong.
+    case configuration
+    /// A defect of Letter itself.
+    case `internal`
+
+    /// Exit status of a command that ended this way: 1, 3 (not running) or a value of sysexits.h.
+    package var exitCode: Int32 {
+        switch self {
+        case .usage: 64
+        case .invalid, .notFound, .conflict, .internal: 1
+        case .notRunning: 3
+        case .unavailable: 69
+        case .temporary: 75
+        case .permission: 77
+        case .configuration: 78
+        }
+    }
+
+    /// HTTP status of an answer that reports it.
+    package var httpStatus: Int {
+        switch self {
+        case .usage, .invalid: 400
+        case .notFound: 404
+        case .conflict: 409
+        case .notRunning, .unavailable, .temporary: 503
+        case .permission: 403
+        case .configuration, .internal: 500
+        }
+    }
+}
+
+/// An error as people and programs meet it: a stable code, what happened, what to do.
+///
+/// Each module has one conforming struct. `code` is `module.reason` in lower case with underscores, and stays.
+package protocol Failure: Error, CustomStringConvertible, Sendable {
+    /// Stable name of the reason, such as `catalog.wrong_dimension`.
+    var code: String { get }
+    /// What sort of failure it is.
+    var kind: FailureKind { get }
+    /// What happened, one sentence, naming the file, item or value.
+    var message: String { get }
+    /// What to do about it, one sentence.
+    var remedy: String { get }
+    /// The failure underneath, if any.
+    var cause: (any Error)? { get }
+}
+
+extension Failure {
+    /// Message, cause and remedy in one line.
+    package var description: String {
+        let reason = cause.map { " (\($0))" } ?? ""
+        return "\(message)\(reason) [\(code)] \(remedy)"
+    }
+}

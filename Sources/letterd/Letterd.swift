@@ -1,0 +1,63 @@
+public import ArgumentParser
+internal import ControlAPI
+internal import Daemon
+internal import Glibc
+public import Logging
+internal import Numerics
+internal import Vocabulary
+
+@main
+struct Letterd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "letterd", abstract: "Keeps a semantic-identifier index over an item catalog.",
+        discussion: """
+            letterd watches an LMDB catalog, gives every item its identifier with a frozen tokenizer, and answers over a \
+            Unix socket; `letter` is its command line. It runs in the foreground, logs to standard error, and ends on \
+            SIGTERM or SIGINT.
+            """, version: LetterVersion.current)
+
+    @Option(help: "Folder of the catalog.")
+    var catalog: String
+
+    @Option(help: "Folder that letterd owns: registry, generations, indexes.")
+    var state: String
+
+    @Option(help: "Path of the control socket (default: LETTER_SOCKET, else as `letter` looks for it).")
+    var socket: String?
+
+    @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error.")
+    var logLevel: Logger.Level = .info
+
+    @Option(help: "Milliseconds between two looks at the catalog.")
+    var pollInterval = 50
+
+    func validate() throws {
+        guard (1...60_000).contains(pollInterval) else {
+            throw ValidationError("--poll-interval takes 1 to 60000 milliseconds.")
+        }
+    }
+
+    func run() async throws {
+        var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = logLevel
+        var configuration = LetterDaemon.Configuration(
+            catalog: catalog, state: state, socket: socket ?? SocketPath.standard)
+        configuration.pollInterval = .milliseconds(pollInterval)
+        do {
+            try await LetterDaemon(configuration: configuration, logger: logger).run()
+        } catch let failure as any Failure {
+            let line = Array("letterd: \(failure.description)\n".utf8)
+            // Nothing can be done if the message cannot be written; the exit code still says what it was.
+            _ = write(STDERR_FILENO, line, line.count)
+            throw ExitCode(failure.kind.exitCode)
+        }
+    }
+
+    static func main() async {
+        // First of all, while there is one thread and no open file: see BLASKernels.
+        BLASKernels.reexecuteWithBestKernels()
+        await main(nil)
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -1,0 +1,107 @@
+import IdentifierIndex
+import TestSupport
+import Testing
+import Vocabulary
+
+/// Orders codes by their distance on a ring from a code drawn for the row and prefix: deterministic, and never a no-op.
+struct RingRanking: CodeRanking {
+    let codes: Int
+
+    func ranking(row: Int, below prefix: Identifier) -> [Code] {
+        let start = (row * 7 + prefix.codes.reduce(3) { $0 * 31 + Int($1) }) % codes
+        return (0..<codes).map { Code(($0 + start) % codes) }
+    }
+}
+
+/// An index in a folder of its own, and what a test does to it.
+final class IndexHarness {
+    let folder = TemporaryDirectory()
+    let levels: Int
+    let codes: Int
+    private(set) var index: IdentifierIndex
+
+    init(levels: Int = 3, codes: Int = 4) throws {
+        self.levels = levels
+        self.codes = codes
+        index = try Self.open(folder, levels, codes)
+    }
+
+    private static func open(_ folder: TemporaryDirectory, _ levels: Int, _ codes: Int) throws -> IdentifierIndex {
+        try IdentifierIndex(
+            path: folder["index.sqlite"],
+            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc"))
+    }
+
+    /// Closes the file and opens it again.
+    func reopen() throws {
+        try index.close()
+        index = try Self.open(folder, levels, codes)
+    }
+
+    func apply(
+        _ encoded: [(String, Identifier)] = [], deleted: [String] = [], rejected: [String] = [], digest: UInt64 = 0,
+        cursor: CatalogCursor? = nil
+    ) throws {
+        var chunk = Chunk()
+        chunk.deleted = deleted.map(id)
+        chunk.encoded = encoded.map { name, natural in
+            EncodedItem(
+                id: id(name), digest: Digest(high: digest, low: 1), natural: natural, quantisationError: 0.5,
+                margin: 0.25)
+        }
+        chunk.rejected = rejected.map {
+            RejectedItem(id: id($0), digest: Digest(high: digest, low: 2), reason: "not_finite", detail: "a NaN")
+        }
+        chunk.cursor = cursor
+        try index.apply(chunk, ranking: RingRanking(codes: codes), now: 1_000)
+    }
+
+    func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0]?.codes }
+
+    /// Everything that must hold of an index at any time.
+    func checkInvariants(_ comment: Comment) throws {
+        let dump = try index.dump()
+        let lines = (0..<dump.count).map { dump[$0] }
+        #expect(lines.map(\.item) == lines.map(\.item).sorted(), comment)
+        #expect(Set(lines.map(\.codes)).count == lines.count, comment)
+        #expect(lines.allSatisfy { $0.codes.count == levels }, comment)
+        // identifier → item is the inverse of item → identifier.
+        #expect(try index.items(of: lines.map(\.codes)) == lines.map(\.item), comment)
+        // The trie's language is exactly the set of live identifiers, with the right counts on the way.
+        var language: [Identifier] = []
+        func walk(_ prefix: Identifier) throws -> Int {
+            let children = try index.children(of: [prefix])[0]
+            let below = lines.count { $0.codes.prefix(prefix.count) == prefix }
+            #expect(children.items == below, comment)
+            #expect(children.next == children.next.sorted(), comment)
+            if prefix.count == levels {
+                language.append(prefix)
+                return 1
+            }
+            return try children.next.reduce(0) { $0 + (try walk(prefix.appending($1))) }
+        }
+        #expect(try walk([]) == lines.count, comment)
+        #expect(language == lines.map(\.codes).sorted(), comment)
+        #expect(try index.identifiers(below: [], after: nil, limit: 10_000).map(\.codes) == language, comment)
+        // The tally is what a count would give.
+        let tally = try index.tally()
+        let known = try allKnown()
+        let rows = try index.items(known).compactMap(\.self)
+        #expect(tally.live == lines.count, comment)
+        #expect(tally.stale == rows.count { $0.status == .stale }, comment)
+        #expect(tally.quarantined == rows.count { $0.status == .quarantined }, comment)
+        #expect(tally.quarantined == (try index.quarantine(after: nil, limit: 10_000).count), comment)
+        #expect(tally.collisions == (try index.collisions(after: nil, limit: 10_000).count), comment)
+    }
+
+    private func allKnown() throws -> [ItemID] {
+        var result: [ItemID] = []
+        while true {
+            let page = try index.known(after: result.last, limit: 3)
+            if page.count == 0 { return result }
+            for position in 0..<page.count { result.append(ItemID(unchecked: Array(page.id(position)))) }
+        }
+    }
+}
+
+func id(_ text: String) -> ItemID { ItemID(unchecked: Array(text.utf8)) }
