@@ -42,6 +42,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
@@ -80,7 +81,7 @@ let package = Package(
             "Daemon",
             [
                 "Catalog", "CLinux", "ControlAPI", "ControlServer", "Files", "Generations", "IdentifierIndex",
-                "SQLiteStore", "Tokenizer", "Vocabulary", log,
+                "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
@@ -108,6 +109,7 @@ let package = Package(
         tests("IdentifierIndex", ["IdentifierIndex", "SQLiteStore", "Vocabulary"]),
         tests("Generations", ["Files", "Generations", "Tokenizer", "Vocabulary"]),
         tests("ControlAPI", ["ControlAPI", "Vocabulary"]),
+        tests("Daemon", ["Daemon", "Vocabulary", log]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Files", "TestSupport", "letter", "letterd"],
             exclude: ["Support"], swiftSettings: common),

@@ -8,6 +8,7 @@ struct DaemonError: Failure {
         case dimensionMismatch = "dimension_mismatch"
         case notCaughtUp = "not_caught_up"
         case wrongLength = "wrong_length"
+        case badConfiguration = "bad_configuration"
         case busy
     }
 
@@ -28,6 +29,7 @@ struct DaemonError: Failure {
         switch reason {
         case .noGeneration: .unavailable
         case .dimensionMismatch, .wrongLength: .invalid
+        case .badConfiguration: .configuration
         case .notCaughtUp, .busy: .temporary
         }
     }

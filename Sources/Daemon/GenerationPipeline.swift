@@ -52,12 +52,13 @@ final class GenerationPipeline: Sendable {
     /// in the index is found again by its digest.
     ///
     /// - Parameter between: awaited after each chunk.
-    /// - Returns: the change set that was applied.
-    @discardableResult
-    func catchUp(_ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}) async throws
-        -> ChangeSet
-    {
+    /// - Returns: what was done, and where the time went.
+    func catchUp(
+        _ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}
+    ) async throws -> Reconciliation {
+        let start = ContinuousClock.now
         let changes = try await catalog.changes { [index] in try index.known(after: $0, limit: Self.chunkItems) }
+        var result = Reconciliation(changes: changes, scan: start.duration(to: .now))
         progress.withLock {
             $0.done = 0
             $0.expected = changes.changed.count + changes.deleted.count
@@ -65,39 +66,44 @@ final class GenerationPipeline: Sendable {
         for start in stride(from: 0, to: changes.deleted.count, by: Self.chunkItems) {
             var chunk = Chunk()
             chunk.deleted = Array(changes.deleted[start..<min(start + Self.chunkItems, changes.deleted.count)])
-            try await apply(Prepared(chunk: chunk), now: now())
+            try await apply(Prepared(chunk: chunk), now: now(), &result)
         }
-        var position = 0
-        var next = try await prepare(changes.changed[...].prefix(Self.chunkItems), catalog)
-        while true {
-            position += Self.chunkItems
-            let last = position >= changes.changed.count
-            if last { next.chunk.cursor = CatalogCursor(changes.version) }
-            if last {
-                try await apply(next, now: now())
-                break
-            }
-            let current = next
-            let following = changes.changed[position..<min(position + Self.chunkItems, changes.changed.count)]
-            async let prepared = prepare(following, catalog)
-            try await apply(current, now: now())
-            next = try await prepared
+        var rest = changes.changed[...]
+        var current = try await prepare(Self.takeChunk(&rest), catalog)
+        while !rest.isEmpty {
+            let following = Self.takeChunk(&rest)
+            async let next = prepare(following, catalog)
+            try await apply(current, now: now(), &result)
+            current = try await next
             try await between()
         }
-        return changes
+        // The last chunk, empty where nothing changed, makes it true that this version is answered.
+        current.chunk.cursor = CatalogCursor(changes.version)
+        try await apply(current, now: now(), &result)
+        return result
+    }
+
+    private static func takeChunk(_ items: inout ArraySlice<ItemID>) -> ArraySlice<ItemID> {
+        defer { items = items.dropFirst(chunkItems) }
+        return items.prefix(chunkItems)
     }
 
     /// A chunk, and the latent vectors that its collisions are decided by.
     private struct Prepared: Sendable {
         var chunk: Chunk
         var latents: [Float] = []
+        var read = Duration.zero
+        var encode = Duration.zero
     }
 
     private func prepare(_ items: ArraySlice<ItemID>, _ catalog: CatalogWatch) async throws -> Prepared {
         guard !items.isEmpty else { return Prepared(chunk: Chunk()) }
+        let start = ContinuousClock.now
         let batch = try await catalog.vectors(of: items)
+        let read = ContinuousClock.now
         let encoding = try await encoder.encode(batch.vectors, count: batch.items.count)
-        var prepared = Prepared(chunk: Chunk(), latents: encoding.latents)
+        var prepared = Prepared(
+            chunk: Chunk(), latents: encoding.latents, read: start.duration(to: read), encode: read.duration(to: .now))
         prepared.chunk.rejected = batch.rejected.map { rejected in
             RejectedItem(
                 id: rejected.item, digest: rejected.digest, reason: rejected.fault.rawValue,
@@ -127,13 +133,30 @@ final class GenerationPipeline: Sendable {
         return prepared
     }
 
-    private func apply(_ prepared: Prepared, now: Int) async throws {
+    private func apply(_ prepared: Prepared, now: Int, _ result: inout Reconciliation) async throws {
+        let start = ContinuousClock.now
         try await writer.apply(prepared.chunk, latents: prepared.latents, now: now)
+        result.write += start.duration(to: .now)
+        result.read += prepared.read
+        result.encode += prepared.encode
         progress.withLock {
             $0.done += prepared.chunk.deleted.count + prepared.chunk.encoded.count + prepared.chunk.rejected.count
             if let cursor = prepared.chunk.cursor { $0.cursor = cursor }
         }
     }
+}
+
+/// What bringing an index up to date took. Encoding one chunk and writing the one before overlap.
+struct Reconciliation: Sendable {
+    var changes: ChangeSet
+    /// Comparing the catalog with the index.
+    var scan: Duration
+    /// Copying vectors out of the catalog.
+    var read = Duration.zero
+    /// The encoder and the codebooks.
+    var encode = Duration.zero
+    /// The transactions of the index.
+    var write = Duration.zero
 }
 
 extension CatalogCursor {

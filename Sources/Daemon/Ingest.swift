@@ -92,19 +92,21 @@ struct Ingest: Sendable {
                 remedy: "Publish a tokenizer trained on this catalog's embeddings.")
         }
         let start = ContinuousClock.now
-        let changes = try await pipeline.catchUp(catalog, now: now, between: between)
+        let result = try await pipeline.catchUp(catalog, now: now, between: between)
         let took = start.duration(to: .now)
         board.change {
             $0.fullScans += 1
-            $0.lastScan = took
-            $0.lastScanned = changes.scanned
+            $0.lastScan = result.scan
+            $0.lastScanned = result.changes.scanned
         }
         logger.debug(
             "reconciled",
             metadata: [
-                "generation": "\(pipeline.number)", "txnid": "\(changes.version.transaction)",
-                "items": "\(changes.scanned)", "changed": "\(changes.changed.count)",
-                "deleted": "\(changes.deleted.count)", "took": "\(took)",
+                "generation": "\(pipeline.number)", "txnid": "\(result.changes.version.transaction)",
+                "items": "\(result.changes.scanned)", "changed": "\(result.changes.changed.count)",
+                "deleted": "\(result.changes.deleted.count)", "took": "\(took.seconds)",
+                "scan": "\(result.scan.seconds)", "read": "\(result.read.seconds)",
+                "encode": "\(result.encode.seconds)", "write": "\(result.write.seconds)",
             ])
     }
 

@@ -15,6 +15,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     private let upsertItem: PreparedStatement
     private let insertIdentifier: PreparedStatement
     private let selectTombstone: PreparedStatement
+    private let selectNode: PreparedStatement
 
     /// What is added to the trie's counts at the end of the chunk, by path (prefix and code).
     private var nodes: [Identifier: Int] = [:]
@@ -41,6 +42,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         insertIdentifier = try PreparedStatement(
             database, "INSERT OR IGNORE INTO identifier (codes, item) VALUES (?, ?)")
         selectTombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE codes = ?")
+        selectNode = try PreparedStatement(database, "SELECT items FROM trie_node WHERE prefix = ? AND code = ?")
         tally = try Tally(database)
         before = tally
     }
@@ -170,6 +172,8 @@ struct ChunkWriter<Ranking: CodeRanking> {
     /// The nearest free codes below a prefix, and how many nearer codes of the prefix's level were passed over.
     private func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
         if prefix.count == levels - 1 {
+            // Many items with one vector fill bucket after bucket: a full one must cost a look-up, not a scan.
+            guard try liveItems(below: prefix) < codesPerLevel else { return nil }
             let taken = try takenCodes(below: prefix)
             guard taken.count < codesPerLevel else { return nil }
             for (rank, code) in try ranking.ranking(row: row, below: prefix).enumerated() where !taken.contains(code) {
@@ -181,6 +185,15 @@ struct ChunkWriter<Ranking: CodeRanking> {
             if let (codes, _) = try free(below: prefix.appending(code), except: nil, row: row) { return (codes, rank) }
         }
         return nil
+    }
+
+    /// Live items below a prefix of at least one code, those of this chunk included; of the empty prefix: none is full.
+    private func liveItems(below prefix: Identifier) throws -> Int {
+        guard !prefix.isEmpty else { return 0 }
+        selectNode.bind(1, prefix.prefix(prefix.count - 1).bytes)
+        selectNode.bind(2, Int(prefix[prefix.count - 1]))
+        defer { selectNode.reset() }
+        return (try selectNode.step() ? selectNode.integer(0) : 0) + nodes[prefix, default: 0]
     }
 
     /// Codes of the last level below a prefix that live items or tombstones have.

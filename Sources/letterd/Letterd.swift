@@ -17,40 +17,55 @@ struct Letterd: AsyncParsableCommand {
             """, version: LetterVersion.current)
 
     @Option(help: "Folder of the catalog.")
-    var catalog: String
+    var catalog: String?
 
     @Option(help: "Folder that letterd owns: registry, generations, indexes.")
-    var state: String
+    var state: String?
 
     @Option(help: "Path of the control socket (default: LETTER_SOCKET, else as `letter` looks for it).")
     var socket: String?
 
-    @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error.")
-    var logLevel: Logger.Level = .info
+    @Option(help: "YAML file that gives what the options do not; Schema/config.schema.json describes it.")
+    var config: String?
 
-    @Option(help: "Milliseconds between two looks at the catalog.")
-    var pollInterval = 50
+    @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error (default: info).")
+    var logLevel: Logger.Level?
+
+    @Option(help: "Milliseconds between two looks at the catalog (default: 50).")
+    var pollInterval: Int?
 
     func validate() throws {
-        guard (1...60_000).contains(pollInterval) else {
+        guard (1...60_000).contains(pollInterval ?? 50) else {
             throw ValidationError("--poll-interval takes 1 to 60000 milliseconds.")
+        }
+        guard config != nil || (catalog != nil && state != nil) else {
+            throw ValidationError("Give --catalog and --state, or a --config that does.")
         }
     }
 
     func run() async throws {
-        var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = logLevel
-        var configuration = LetterDaemon.Configuration(
-            catalog: catalog, state: state, socket: socket ?? SocketPath.standard)
-        configuration.pollInterval = .milliseconds(pollInterval)
         do {
-            try await LetterDaemon(configuration: configuration, logger: logger).run()
+            try await start()
         } catch let failure as any Failure {
             let line = Array("letterd: \(failure.description)\n".utf8)
             // Nothing can be done if the message cannot be written; the exit code still says what it was.
             _ = write(STDERR_FILENO, line, line.count)
             throw ExitCode(failure.kind.exitCode)
         }
+    }
+
+    private func start() async throws {
+        let file = try config.map { try ConfigurationFile(path: $0) } ?? ConfigurationFile()
+        guard let catalog = catalog ?? file.catalog, let state = state ?? file.state else {
+            throw ValidationError("Neither the options nor the configuration name both catalog and state.")
+        }
+        var configuration = LetterDaemon.Configuration(
+            catalog: catalog, state: state, socket: socket ?? file.socket ?? SocketPath.standard)
+        if let pollInterval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(pollInterval) }
+        if let readers = file.readers { configuration.readers = readers }
+        var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = logLevel ?? file.logLevel ?? .info
+        try await LetterDaemon(configuration: configuration, logger: logger).run()
     }
 
     static func main() async {

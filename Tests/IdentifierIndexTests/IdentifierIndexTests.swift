@@ -54,6 +54,18 @@ struct IdentifierIndexTests {
         try harness.checkInvariants("full, and still whole")
     }
 
+    @Test func `buckets that fill within one chunk are filled as those that fill over many`() throws {
+        let together = try IndexHarness(levels: 3, codes: 3)
+        let apart = try IndexHarness(levels: 3, codes: 3)
+        let items = (0..<20).map { ("i\($0)", [2, 1, 0] as Identifier) }
+        try together.apply(items)
+        try together.checkInvariants("one chunk")
+        // The ranking depends on the row, so each item gets a chunk in which it has the same row.
+        for (row, item) in items.enumerated() { try apart.apply(items[..<row].map { $0 } + [item]) }
+        try apart.checkInvariants("many chunks")
+        for (name, _) in items { #expect(try together.codes(of: name) == (try apart.codes(of: name))) }
+    }
+
     @Test func `a deleted item's identifier is given to nobody else, and to it when it returns`() throws {
         let harness = try IndexHarness()
         try harness.apply([("a", [1, 2, 3])])

@@ -1,0 +1,239 @@
+package import Vocabulary
+
+/// Reads the few forms of JSON that requests have, straight from bytes and without recursion.
+///
+/// A value that is not what is expected at its place is an error at once, so nesting has no depth to bound.
+package struct JSONReader {
+    private let bytes: [UInt8]
+    private var index = 0
+
+    /// Reads these bytes.
+    package init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// Reads `{"name": value, …}` and then the end of the text; `member` reads the value of each name.
+    ///
+    /// Throws `control.bad_json` for anything else, and for a name that comes twice.
+    package mutating func object(_ member: (inout JSONReader, String) throws -> Void) throws {
+        try expect(UInt8(ascii: "{"), "an object")
+        var names: Set<String> = []
+        if !take(UInt8(ascii: "}")) {
+            repeat {
+                let name = try string()
+                // The set stays as small as the forms: `member` refuses names it does not know.
+                guard names.insert(name).inserted else { throw failure("a name comes twice") }
+                try expect(UInt8(ascii: ":"), "a colon")
+                try member(&self, name)
+            } while take(UInt8(ascii: ","))
+            try expect(UInt8(ascii: "}"), "a comma or the end of the object")
+        }
+        skipSpace()
+        guard index == bytes.count else { throw failure("something follows the object") }
+    }
+
+    /// Reads `[element, …]` of at most `limit` elements; throws `control.batch_too_large` if there are more.
+    package mutating func array<Element>(
+        limit: Int, _ element: (inout JSONReader) throws -> Element
+    ) throws -> [Element] {
+        try expect(UInt8(ascii: "["), "an array")
+        if take(UInt8(ascii: "]")) { return [] }
+        var result: [Element] = []
+        result.reserveCapacity(min(limit, (bytes.count - index) / 12))
+        repeat {
+            guard result.count < limit else {
+                throw ControlFailure(
+                    "control.batch_too_large", .usage, "The batch has more than \(limit) elements.",
+                    remedy: "Send it in batches of at most \(limit).", httpStatus: 413)
+            }
+            result.append(try element(&self))
+        } while take(UInt8(ascii: ","))
+        try expect(UInt8(ascii: "]"), "a comma or the end of the array")
+        return result
+    }
+
+    /// Reads a string.
+    package mutating func string() throws -> String {
+        let content = try stringBytes()
+        guard let text = String(validating: content.bytes, as: UTF8.self) else { throw failure("not UTF-8") }
+        return text
+    }
+
+    /// Reads a string that is an item id in its text form. O(bytes); one allocation for ids of plain ASCII.
+    package mutating func item() throws -> ItemID {
+        let content = try stringBytes()
+        if content.isASCII && content.bytes.first != UInt8(ascii: "b") {
+            guard let id = ItemID(content.bytes) else { throw badItem() }
+            return id
+        }
+        guard let text = String(validating: content.bytes, as: UTF8.self) else { throw failure("not UTF-8") }
+        guard let id = ItemID(text: text) else { throw badItem() }
+        return id
+    }
+
+    private func badItem() -> ControlFailure {
+        ControlFailure(
+            "control.bad_item_id", .usage, "The item id before byte \(index) is empty, too long or bad base64.",
+            remedy: "Give 1 to \(ItemID.maximumLength) bytes, as text or as base64:….")
+    }
+
+    /// Reads an identifier or prefix: `"12-3-7-0"`, `"<a_12><b_3>"` or `[12,3,7,0]`.
+    package mutating func identifier() throws -> Identifier {
+        skipSpace()
+        if index < bytes.count, bytes[index] == UInt8(ascii: "\"") {
+            let text = try string()
+            guard let identifier = Identifier(text: text) else { throw ControlFailure.badIdentifier(text) }
+            return identifier
+        }
+        let codes = try array(limit: Identifier.maximumLength) { reader in
+            let value = try reader.integer()
+            guard let code = Code(exactly: value) else { throw ControlFailure.badIdentifier("\(value)") }
+            return code
+        }
+        guard let identifier = Identifier(codes) else { throw failure("too many codes") }
+        return identifier
+    }
+
+    /// Reads a whole number of at most 15 digits.
+    package mutating func integer() throws -> Int {
+        let text = try numberText()
+        guard text.count <= 16, let value = Int(text) else { throw failure("expected a whole number") }
+        return value
+    }
+
+    /// Reads a number.
+    package mutating func double() throws -> Double {
+        let text = try numberText()
+        guard text.count <= 32, let value = Double(text), value.isFinite else { throw failure("expected a number") }
+        return value
+    }
+
+    private mutating func numberText() throws -> Substring {
+        skipSpace()
+        let start = index
+        while index < bytes.count, Self.isNumberByte(bytes[index]) { index += 1 }
+        // JSON has no leading plus and no leading zeros, which Int and Double would take.
+        var digits = bytes[start..<index]
+        if digits.first == UInt8(ascii: "-") { digits = digits.dropFirst() }
+        let zeros = digits.count > 1 && digits.first == 48 && (48...57).contains(digits[digits.startIndex + 1])
+        guard let first = digits.first, (48...57).contains(first), !zeros else { throw failure("expected a number") }
+        return Substring(decoding: bytes[start..<index], as: UTF8.self)
+    }
+
+    private static func isNumberByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 48...57, UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
+            true
+        default: false
+        }
+    }
+
+    /// A failure at the place reached.
+    package func failure(_ message: String) -> ControlFailure { .badJSON(message, at: index) }
+}
+
+// MARK: - Bytes
+
+extension JSONReader {
+    private mutating func skipSpace() {
+        while index < bytes.count {
+            switch bytes[index] {
+            case 0x20, 0x09, 0x0A, 0x0D: index += 1
+            default: return
+            }
+        }
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        skipSpace()
+        guard index < bytes.count, bytes[index] == byte else { return false }
+        index += 1
+        return true
+    }
+
+    private mutating func expect(_ byte: UInt8, _ what: String) throws {
+        guard take(byte) else { throw failure("expected \(what)") }
+    }
+
+    /// The bytes of a string with its escapes resolved, and whether all are ASCII.
+    private mutating func stringBytes() throws -> (bytes: ArraySlice<UInt8>, isASCII: Bool) {
+        try expect(UInt8(ascii: "\""), "a string")
+        let start = index
+        var high: UInt8 = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            switch byte {
+            case UInt8(ascii: "\""):
+                index += 1
+                return (bytes[start..<(index - 1)], high < 0x80)
+            case UInt8(ascii: "\\"):
+                return (try escaped(from: start), false)
+            case 0..<0x20: throw failure("a control character in a string")
+            default:
+                high |= byte
+                index += 1
+            }
+        }
+        throw failure("the string does not end")
+    }
+
+    /// The string from `start` to its closing quote, of which `start..<index` has no escapes.
+    private mutating func escaped(from start: Int) throws -> ArraySlice<UInt8> {
+        var result = Array(bytes[start..<index])
+        while index < bytes.count {
+            let byte = bytes[index]
+            index += 1
+            switch byte {
+            case UInt8(ascii: "\""): return result[...]
+            case UInt8(ascii: "\\"): try resolveEscape(into: &result)
+            case 0..<0x20: throw failure("a control character in a string")
+            default: result.append(byte)
+            }
+        }
+        throw failure("the string does not end")
+    }
+
+    private mutating func resolveEscape(into result: inout [UInt8]) throws {
+        guard index < bytes.count else { throw failure("the string does not end") }
+        let byte = bytes[index]
+        index += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): result.append(byte)
+        case UInt8(ascii: "b"): result.append(8)
+        case UInt8(ascii: "f"): result.append(12)
+        case UInt8(ascii: "n"): result.append(10)
+        case UInt8(ascii: "r"): result.append(13)
+        case UInt8(ascii: "t"): result.append(9)
+        case UInt8(ascii: "u"):
+            var value = UInt32(try hexadecimal())
+            if (0xD800..<0xDC00).contains(value) {
+                guard index + 1 < bytes.count, bytes[index] == UInt8(ascii: "\\"), bytes[index + 1] == UInt8(ascii: "u")
+                else { throw failure("half a surrogate pair") }
+                index += 2
+                let low = UInt32(try hexadecimal())
+                guard (0xDC00..<0xE000).contains(low) else { throw failure("half a surrogate pair") }
+                value = 0x10000 + (value - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = UnicodeScalar(value) else { throw failure("half a surrogate pair") }
+            result.append(contentsOf: Character(scalar).utf8)
+        default: throw failure("an unknown escape")
+        }
+    }
+
+    private mutating func hexadecimal() throws -> UInt16 {
+        guard index + 4 <= bytes.count else { throw failure("the string does not end") }
+        var value: UInt16 = 0
+        for byte in bytes[index..<(index + 4)] {
+            let digit: UInt8
+            switch byte {
+            case 48...57: digit = byte - 48
+            case 65...70: digit = byte - 55
+            case 97...102: digit = byte - 87
+            default: throw failure("a bad \\u escape")
+            }
+            value = value << 4 | UInt16(digit)
+        }
+        index += 4
+        return value
+    }
+}

@@ -1,0 +1,36 @@
+import ControlAPI
+import Vocabulary
+
+/// The status as OpenMetrics text.
+enum Metrics {
+    static func text(
+        _ status: Status, connections: (open: Int, total: Int, refused: Int, evicted: Int)
+    ) -> String {
+        var text = ""
+        func gauge(_ name: String, _ help: String, _ value: String) {
+            text += "# TYPE letter_\(name) gauge\n# HELP letter_\(name) \(help)\nletter_\(name) \(value)\n"
+        }
+        func counter(_ name: String, _ help: String, _ value: Int) {
+            text += "# TYPE letter_\(name) counter\n# HELP letter_\(name) \(help)\nletter_\(name)_total \(value)\n"
+        }
+        gauge("generation", "Active generation, 0 for none.", "\(status.generation ?? 0)")
+        gauge("items", "Live items of the active generation.", "\(status.items)")
+        gauge("caught_up", "Whether every commit seen is answered for.", status.caughtUp ? "1" : "0")
+        gauge("lag_transactions", "Catalog transactions not yet answered for.", "\(status.lagTransactions)")
+        gauge("quarantined_items", "Items that cannot be encoded.", "\(status.quarantined)")
+        gauge("collisions", "Items that did not get their natural codes.", "\(status.collisions)")
+        gauge("tombstones", "Identifiers of deleted items.", "\(status.tombstones)")
+        gauge("stale_items", "Items whose embedding changed since they got their identifier.", "\(status.stale)")
+        gauge("problems", "Problems an operator should look at.", "\(status.problems.count)")
+        gauge("uptime_seconds", "Time since the daemon started.", "\(status.uptimeSeconds)")
+        text += "# TYPE letter_state stateset\n# HELP letter_state What the daemon is doing.\n"
+        for state in ServiceState.allCases {
+            text += "letter_state{letter_state=\"\(state.rawValue)\"} \(state == status.state ? 1 : 0)\n"
+        }
+        gauge("connections", "Connections to the control socket.", "\(connections.open)")
+        counter("connections_accepted", "Connections let in.", connections.total)
+        counter("connections_refused", "Connections turned away.", connections.refused)
+        counter("connections_evicted", "Idle connections closed to make room.", connections.evicted)
+        return text + "# EOF\n"
+    }
+}

@@ -1,0 +1,112 @@
+import COpenBLAS
+import Glibc
+
+/// Matrix products by OpenBLAS.
+package enum BLAS {
+    /// C ← α · op(A) · op(B) + β · C, where op transposes or not. C must have the product's size. 2mnk operations.
+    ///
+    /// With β = 0, C's elements are not read.
+    package static func multiply(
+        _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, alpha: Float = 1, beta: Float = 0,
+        into c: inout Matrix
+    ) {
+        let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
+        let (k2, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)
+        precondition(k == k2, "inner sizes differ: \(k) and \(k2)")
+        precondition(c.rows == m && c.columns == n, "the product is \(m) × \(n), not \(c.rows) × \(c.columns)")
+        guard m > 0, n > 0 else { return }
+        guard k > 0 else {
+            if beta == 0 { c.fill(0) } else { c.scale(by: beta) }
+            return
+        }
+        let (lda, ldb) = (Int32(a.columns), Int32(b.columns))
+        c.withMutablePointer { c, _ in
+            a.withPointer { a, _ in
+                b.withPointer { b, _ in
+                    cblas_sgemm(
+                        CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
+                        Int32(m), Int32(n), Int32(k), alpha, a, lda, b, ldb, beta, c, Int32(n))
+                }
+            }
+        }
+    }
+
+    /// The product of two matrices, newly made.
+    package static func product(
+        _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false
+    ) -> Matrix {
+        var c = Matrix(rows: transposeA ? a.columns : a.rows, columns: transposeB ? b.rows : b.columns)
+        multiply(a, transposeA: transposeA, b, transposeB: transposeB, into: &c)
+        return c
+    }
+
+    private static let gate = ThreadGate()
+
+    /// Runs products on this many threads each.
+    ///
+    /// OpenBLAS has one number of threads for the whole process, and results may differ in the last bits between
+    /// numbers. So calls with the same number run at once, and one with another number waits until they have ended.
+    /// Blocks the thread meanwhile; calls must not be nested with different numbers.
+    package static func withThreads<R>(_ count: Int, _ body: () throws -> R) rethrows -> R {
+        gate.enter(max(1, count))
+        defer { gate.leave() }
+        return try body()
+    }
+}
+
+/// Lets users of one number of threads in together, and those of another only after them.
+///
+/// Unchecked Sendable: `number` and `users` are touched only while `mutex` is held.
+private final class ThreadGate: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var number = 0
+    private var users = 0
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(changed, nil)
+    }
+
+    func enter(_ count: Int) {
+        pthread_mutex_lock(mutex)
+        while users > 0 && number != count { pthread_cond_wait(changed, mutex) }
+        if number != count {
+            openblas_set_num_threads(Int32(count))
+            number = count
+        }
+        users += 1
+        pthread_mutex_unlock(mutex)
+    }
+
+    func leave() {
+        pthread_mutex_lock(mutex)
+        users -= 1
+        if users == 0 { pthread_cond_broadcast(changed) }
+        pthread_mutex_unlock(mutex)
+    }
+}
+
+/// y ← A · x and y ← Aᵀ · x in double precision, for Sinkhorn.
+package enum BLAS64 {
+    /// y ← A · x, or Aᵀ · x, of a rows × columns matrix of doubles, row by row.
+    ///
+    /// - Precondition: the sizes agree.
+    package static func multiply(
+        _ a: [Double], rows: Int, columns: Int, transposed: Bool, _ x: [Double], into y: inout [Double]
+    ) {
+        precondition(a.count == rows * columns, "the elements do not fill the matrix")
+        precondition(
+            x.count == (transposed ? rows : columns) && y.count == (transposed ? columns : rows), "wrong sizes")
+        guard rows > 0, columns > 0 else { return }
+        y.withUnsafeMutableBufferPointer { y in
+            a.withUnsafeBufferPointer { a in
+                x.withUnsafeBufferPointer { x in
+                    cblas_dgemv(
+                        CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, Int32(rows), Int32(columns), 1,
+                        a.baseAddress, Int32(columns), x.baseAddress, 1, 0, y.baseAddress, 1)
+                }
+            }
+        }
+    }
+}

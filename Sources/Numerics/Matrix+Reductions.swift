@@ -1,0 +1,130 @@
+import Glibc
+
+extension Matrix {
+    /// ‖xᵢ‖² of every row.
+    package func squaredNorms() -> [Float] {
+        withPointer { x, _ in (0..<rows).map { dot(x + $0 * columns, x + $0 * columns, columns) } }
+    }
+
+    /// The run of columns around `column` that have its bits in every row. O(elements).
+    package func columnsEqual(to column: Int) -> Range<Int> {
+        precondition(column >= 0 && column < columns, "column out of range")
+        return withPointer { x, _ in
+            func equal(_ other: Int) -> Bool {
+                (0..<rows).allSatisfy { x[$0 * columns + other].bitPattern == x[$0 * columns + column].bitPattern }
+            }
+            var (low, high) = (column, column + 1)
+            while low > 0 && equal(low - 1) { low -= 1 }
+            while high < columns && equal(high) { high += 1 }
+            return low..<high
+        }
+    }
+
+    /// Mean of (x − y)² over all elements; 0 if there are none.
+    package func meanSquaredError(_ other: Matrix) -> Float {
+        precondition(rows == other.rows && columns == other.columns, "sizes differ")
+        guard !values.isEmpty else { return 0 }
+        return withPointer { x, count in
+            other.withPointer { y, _ in
+                // By rows in double, so that the error does not grow with the size.
+                var total = 0.0
+                for row in 0..<rows {
+                    total += Double(squaredDistance(x + row * columns, y + row * columns, columns))
+                }
+                return Float(total / Double(count))
+            }
+        }
+    }
+
+    /// x ← x + factor · (a − b), all of one size: the gradient of a mean squared error.
+    package mutating func addDifference(_ a: Matrix, _ b: Matrix, scaledBy factor: Float) {
+        precondition(rows == a.rows && columns == a.columns && rows == b.rows && columns == b.columns, "sizes differ")
+        withMutablePointer { x, count in
+            a.withPointer { a, _ in
+                b.withPointer { b, _ in
+                    for i in 0..<count { x[i] += factor * (a[i] - b[i]) }
+                }
+            }
+        }
+    }
+
+    /// Replaces each row of logits by its softmax and returns the mean of −log softmax[target] over the rows that count.
+    ///
+    /// - Parameters:
+    ///   - targets: a column for each row; a negative one leaves its row out of the mean and makes its softmax zero.
+    ///   - excluded: for each row a column that is left out of its softmax, negative for none; nil for none at all.
+    /// - Returns: the mean (0 if no row counts), and how many rows count.
+    package mutating func softmaxCrossEntropy(targets: [Int], excluded: [Int]?) -> (loss: Float, counted: Int) {
+        precondition(targets.count == rows && (excluded?.count ?? rows) == rows, "a target is needed for each row")
+        let (rows, columns) = (rows, columns)
+        return withMutablePointer { x, _ in
+            var total = 0.0
+            var counted = 0
+            for row in 0..<rows {
+                let y = x + row * columns
+                guard targets[row] >= 0 else {
+                    y.update(repeating: 0, count: columns)
+                    continue
+                }
+                precondition(targets[row] < columns, "target out of range")
+                if let column = excluded?[row], column >= 0 { y[column] = -.infinity }
+                let (greatest, logit) = (maximum(y, columns), y[targets[row]])
+                var lanes = Lanes()
+                var sum: Float = 0
+                var j = 0
+                while j + 8 <= columns {
+                    let value = exponential(Lanes.load(y, j) - greatest)
+                    value.store(y, j)
+                    lanes += value
+                    j += 8
+                }
+                while j < columns {
+                    y[j] = expf(y[j] - greatest)
+                    sum += y[j]
+                    j += 1
+                }
+                sum += lanes.sum()
+                let scale = 1 / sum
+                for j in 0..<columns { y[j] *= scale }
+                total += Double(logf(sum)) + (Double(greatest) - Double(logit))
+                counted += 1
+            }
+            return (counted == 0 ? 0 : Float(total / Double(counted)), counted)
+        }
+    }
+
+    /// Squared distances ‖xᵢ‖² + ‖yⱼ‖² − 2⟨xᵢ, yⱼ⟩ of all rows to all rows of `other`, into `result` (resized).
+    package func squaredDistances(to other: Matrix, into result: inout Matrix) {
+        precondition(columns == other.columns, "the widths differ")
+        result.resize(rows: rows, columns: other.rows)
+        BLAS.multiply(self, other, transposeB: true, alpha: -2, into: &result)
+        let (own, others) = (squaredNorms(), Matrix(rows: 1, columns: other.rows, other.squaredNorms()))
+        let width = other.rows
+        result.withMutablePointer { x, _ in
+            others.withPointer { norms, _ in
+                for (row, norm) in own.enumerated() {
+                    let y = x + row * width
+                    for j in 0..<width { y[j] = (norm + norms[j]) + y[j] }
+                }
+            }
+        }
+    }
+}
+
+/// The greatest of `count` numbers.
+private func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
+    var greatest = -Float.infinity
+    var lanes = Lanes(repeating: -.infinity)
+    var i = 0
+    while i + 8 <= count {
+        let value = Lanes.load(x, i)
+        lanes = lanes.replacing(with: value, where: value .> lanes)
+        i += 8
+    }
+    for lane in 0..<8 { greatest = max(greatest, lanes[lane]) }
+    while i < count {
+        greatest = max(greatest, x[i])
+        i += 1
+    }
+    return greatest
+}

@@ -1,0 +1,21 @@
+import ArgumentParser
+import ControlAPI
+import ControlClient
+
+/// `letter generation promote`.
+struct GenerationPromoteCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "promote", abstract: "Make a generation the active one.",
+        discussion: "A retired generation may be promoted too: that is how to roll back.")
+
+    @Argument(help: "The generation's number.")
+    var generation: Int
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let info = try await connection.client().promote(generation)
+        try Output.show(info, asJSON: output.json) { Table.generations([info]).print() }
+    }
+}

@@ -1,0 +1,47 @@
+/// A table for people: columns aligned, numbers to the right, the last column cut at the terminal's edge.
+struct Table {
+    /// One column.
+    struct Column {
+        var title: String
+        var isNumber = false
+
+        static func text(_ title: String) -> Column { Column(title: title) }
+        static func number(_ title: String) -> Column { Column(title: title, isNumber: true) }
+    }
+
+    var columns: [Column]
+    var rows: [[String]] = []
+
+    init(_ columns: Column...) {
+        self.columns = columns
+    }
+
+    /// Adds a row; control characters are shown as `�`, so that no text from a catalog can drive the terminal.
+    mutating func add(_ cells: String...) {
+        rows.append(
+            cells.map { cell in
+                String(cell.map { $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "�" : $0 })
+            })
+    }
+
+    /// The table's lines, at most `width` columns wide.
+    func lines(width: Int?) -> [String] {
+        let titles = columns.map(\.title)
+        let widths = columns.indices.map { index in ([titles] + rows).map { $0[index].count }.max() ?? 0 }
+        return ([titles] + rows).map { cells in
+            let padded = cells.indices.map { index -> String in
+                let space = String(repeating: " ", count: widths[index] - cells[index].count)
+                return columns[index].isNumber ? space + cells[index] : cells[index] + space
+            }
+            var line = padded.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            guard let width, line.count > width else { return line }
+            return line.prefix(width - 1) + "…"
+        }
+    }
+
+    /// Prints it.
+    func print() {
+        for line in lines(width: Terminal.width) { Terminal.line(line) }
+    }
+}

@@ -1,0 +1,41 @@
+import Glibc
+
+/// Standard output and standard error as this process has them.
+enum Terminal {
+    /// Whether standard error is a terminal, so that progress may be drawn on it.
+    static let errorIsTerminal = isatty(STDERR_FILENO) == 1
+
+    /// Width of the terminal that standard output is, in columns; nil if it is none, so that nothing is cut.
+    static let width: Int? = {
+        guard isatty(STDOUT_FILENO) == 1 else { return nil }
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
+        return Int(size.ws_col)
+    }()
+
+    /// Writes bytes to standard output. When nobody reads any more the process ends as others do, by SIGPIPE.
+    static func write(_ bytes: some Collection<UInt8>) { write(bytes, to: STDOUT_FILENO) }
+
+    /// Writes a line to standard output.
+    static func line(_ text: String) { write(Array((text + "\n").utf8), to: STDOUT_FILENO) }
+
+    /// Writes to standard error.
+    static func error(_ text: String) { write(Array(text.utf8), to: STDERR_FILENO) }
+
+    private static func write(_ bytes: some Collection<UInt8>, to descriptor: Int32) {
+        let bytes = ContiguousArray(bytes)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                // A full disk behind standard output: saying nothing would pass half an answer for a whole one.
+                if descriptor == STDOUT_FILENO { Glibc.exit(74) }
+                return
+            }
+            written += count
+        }
+    }
+}

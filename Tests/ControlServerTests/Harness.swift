@@ -1,0 +1,152 @@
+import ControlAPI
+import ControlServer
+import Foundation
+import Glibc
+import Logging
+import Testing
+import Vocabulary
+
+/// A directory with a short path, since sockets need one; gone at the end.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/lc.XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw CocoaError(.fileWriteUnknown) }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var socket: String { path + "/s" }
+}
+
+/// Runs `body` against a server on a socket of its own, and stops it.
+func withServer<Result: Sendable>(
+    _ service: MemoryService = MemoryService(), limits: ControlServer.Limits = .init(), writers: Set<UInt32>? = nil,
+    audit: @escaping @Sendable (AuditEntry) -> Void = { _ in },
+    _ body: @Sendable (String) async throws -> Result
+) async throws -> Result {
+    let directory = try TemporaryDirectory()
+    let server = ControlServer(
+        socket: try ControlSocket(path: directory.socket), service: service, limits: limits, writers: writers,
+        audit: audit, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+    let run = Task { try await server.run() }
+    // It listens a moment after the socket is there.
+    while (try? await onThread { _ = try RawClient(directory.socket) }) == nil {
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    do {
+        let result = try await body(directory.socket)
+        run.cancel()
+        try await run.value
+        #expect(access(directory.socket, F_OK) != 0, "the socket is removed at the end")
+        return result
+    } catch {
+        run.cancel()
+        _ = await run.result
+        throw error
+    }
+}
+
+/// Runs blocking work on a thread of its own: a test that blocks the cooperative pool blocks the server too.
+func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Result(catching: body)) }
+    }
+}
+
+/// A client that sends what it is told, right or wrong. Blocks.
+final class RawClient {
+    struct Refused: Error {}
+    struct Answer: Sendable {
+        var status: Int
+        var head: String
+        var body: [UInt8]
+        var text: String { String(decoding: body, as: UTF8.self) }
+        var error: ErrorBody? { try? JSONDecoder().decode(ErrorBody.self, from: Data(body)) }
+    }
+
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+
+    init(_ path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let descriptor = descriptor
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
+        }
+        var time = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        guard result == 0 else { throw Refused() }
+    }
+
+    deinit { close(descriptor) }
+
+    @discardableResult
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            sent += count
+        }
+        return true
+    }
+
+    func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// More bytes into the buffer; false at the end.
+    func fill() -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 65536)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        guard count > 0 else { return false }
+        buffer += bytes.prefix(count)
+        return true
+    }
+
+    /// Everything until the far end closes.
+    func rest() -> [UInt8] {
+        while fill() {}
+        return buffer
+    }
+
+    /// One answer; nil if the far end closed instead.
+    func answer() -> Answer? {
+        let end = Array("\r\n\r\n".utf8)
+        var range = buffer.firstRange(of: end)
+        while range == nil {
+            guard fill() else { return nil }
+            range = buffer.firstRange(of: end)
+        }
+        guard let range else { return nil }
+        let head = String(decoding: buffer[..<range.lowerBound], as: UTF8.self).lowercased()
+        let lines = head.split(separator: "\r\n")
+        let length =
+            lines.first { $0.hasPrefix("content-length:") }.flatMap { Int($0.dropFirst(15).drop { $0 == " " }) } ?? 0
+        while buffer.count < range.upperBound + length { guard fill() else { return nil } }
+        let body = Array(buffer[range.upperBound..<(range.upperBound + length)])
+        buffer.removeSubrange(..<(range.upperBound + length))
+        return Answer(status: Int(head.split(separator: " ")[1]) ?? 0, head: head, body: body)
+    }
+
+    func get(_ target: String) -> Answer? {
+        send("GET \(target) HTTP/1.1\r\nhost: x\r\n\r\n")
+        return answer()
+    }
+
+    func post(_ target: String, _ body: String, method: String = "POST") -> Answer? {
+        send("\(method) \(target) HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)")
+        return answer()
+    }
+}

@@ -1,0 +1,45 @@
+import Logging
+import Testing
+import Vocabulary
+
+@testable import Daemon
+
+@Suite("ConfigurationFile")
+struct ConfigurationFileTests {
+    @Test func `every name is read`() throws {
+        let file = try ConfigurationFile(
+            yaml: """
+                # where things are
+                catalog: /srv/catalog
+                state: /var/lib/letter
+                socket: /run/letter/s.sock
+                poll_interval: 20
+                readers: 3
+                log_level: debug
+                """, path: "f.yaml")
+        var expected = ConfigurationFile()
+        expected.catalog = "/srv/catalog"
+        expected.state = "/var/lib/letter"
+        expected.socket = "/run/letter/s.sock"
+        expected.pollInterval = 20
+        expected.readers = 3
+        expected.logLevel = .debug
+        #expect(file == expected)
+    }
+
+    @Test func `an empty file sets nothing`() throws {
+        #expect(try ConfigurationFile(yaml: "# nothing\n", path: "f") == ConfigurationFile())
+        #expect(try ConfigurationFile(yaml: "", path: "f") == ConfigurationFile())
+    }
+
+    @Test(arguments: [
+        "catlog: /srv/catalog", "poll_interval: 0", "poll_interval: soon", "readers: 1000", "log_level: loud", "- a list",
+        "catalog: [a, b]", "a: b: c", "state: ''",
+    ])
+    func `what cannot be meant is refused with its line`(yaml: String) throws {
+        let error = #expect(throws: DaemonError.self) { try ConfigurationFile(yaml: yaml, path: "f.yaml") }
+        #expect(error?.code == "daemon.bad_configuration")
+        #expect(error?.kind.exitCode == 78)
+        #expect(error?.message.contains("f.yaml") == true)
+    }
+}

@@ -1,0 +1,91 @@
+import Files
+import Glibc
+import Testing
+import Vocabulary
+
+@Suite struct FileSystemTests {
+    @Test("what is written is read, and replacing leaves nothing else behind") func roundTrip() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/file"
+            try FileSystem.replace(path, with: [1, 2, 3])
+            try FileSystem.replace(path, with: [4, 5])
+            #expect(try FileSystem.read(path, limit: 2) == [4, 5])
+            #expect(try FileSystem.list(directory) == ["file"])
+        }
+    }
+
+    @Test("a file above the limit is refused") func limit() throws {
+        try withTemporaryDirectory { directory in
+            try FileSystem.replace("\(directory)/file", with: [1, 2, 3])
+            let failure = #expect(throws: FilesFailure.self) { try FileSystem.read("\(directory)/file", limit: 2) }
+            #expect(failure?.code == "files.too_large")
+        }
+    }
+
+    @Test("what is not there is named as such") func missing() {
+        let failure = #expect(throws: FilesFailure.self) { try FileSystem.read("/nonexistent/x", limit: 9) }
+        #expect(failure?.kind == .notFound)
+        #expect(failure?.message.contains("/nonexistent/x") == true)
+    }
+
+    @Test("a pipe is not read as a file") func pipe() throws {
+        try withTemporaryDirectory { directory in
+            let failure = #expect(throws: FilesFailure.self) { try FileSystem.read(directory, limit: 9) }
+            #expect(failure?.code == "files.not_a_file" || failure?.code == "files.is_directory")
+        }
+    }
+
+    @Test(
+        "parents of paths",
+        arguments: [("a/b", "a"), ("b", "."), ("/b", "/"), ("a/b/", "a"), ("/", "/"), ("a//b", "a/")]
+    )
+    func parents(path: String, parent: String) {
+        #expect(FileSystem.parent(of: path) == parent)
+    }
+
+    @Test("a directory appears whole when published, and not before") func publish() throws {
+        try withTemporaryDirectory { directory in
+            let target = "\(directory)/deep/model"
+            let publisher = try DirectoryPublisher(target: target)
+            try publisher.write("a", [1])
+            #expect(!FileSystem.exists(target))
+            try publisher.publish()
+            #expect(try FileSystem.list(target) == ["a"])
+            #expect(try FileSystem.list("\(directory)/deep") == ["model"])
+        }
+    }
+
+    @Test("an unpublished directory leaves nothing") func abandoned() throws {
+        try withTemporaryDirectory { directory in
+            do {
+                let publisher = try DirectoryPublisher(target: "\(directory)/model")
+                try publisher.write("a", [1])
+                #expect(try FileSystem.list(directory).count == 1)
+            }
+            #expect(try FileSystem.list(directory).isEmpty)
+        }
+    }
+
+    @Test("publishing replaces nothing that appeared meanwhile") func noReplace() throws {
+        try withTemporaryDirectory { directory in
+            let publisher = try DirectoryPublisher(target: "\(directory)/model")
+            try publisher.write("a", [1])
+            try FileSystem.makeDirectory("\(directory)/model")
+            let failure = #expect(throws: FilesFailure.self) { try publisher.publish() }
+            #expect(failure?.code == "files.exists")
+            #expect(try FileSystem.list("\(directory)/model").isEmpty)
+        }
+    }
+
+    @Test("removing a tree removes links, not what they name") func removeLinks() throws {
+        try withTemporaryDirectory { directory in
+            try FileSystem.makeDirectory("\(directory)/kept")
+            try FileSystem.replace("\(directory)/kept/file", with: [1])
+            try FileSystem.makeDirectory("\(directory)/gone")
+            #expect(symlink("\(directory)/kept", "\(directory)/gone/link") == 0)
+            try FileSystem.removeTree("\(directory)/gone")
+            #expect(try FileSystem.list(directory) == ["kept"])
+            #expect(FileSystem.exists("\(directory)/kept/file"))
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import Files
+import Foundation
+import Numerics
+import Testing
+import Tokenizer
+
+/// Files that tests read.
+enum Fixtures {
+    /// Path of a fixture that is part of the project.
+    static func path(_ name: String) throws -> String {
+        try #require(Bundle.module.url(forResource: name, withExtension: nil, subdirectory: "Fixtures")).path
+    }
+
+    /// The Scientific embeddings, which are not part of the project: nil where they are not at hand.
+    static let scientific: String? = {
+        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().path
+        let shared = ProcessInfo.processInfo.environment["LETTER_SHARED"] ?? "\(package)/../shared"
+        let path = "\(shared)/data/Scientific/semantic.f32.npy"
+        return FileSystem.exists(path) ? path : nil
+    }()
+
+    /// The frozen tokenizer.
+    static func frozen() throws -> TokenizerModel {
+        try ModelDirectory.importWeights(path("scientific-frozen-tokenizer.safetensors"))
+    }
+
+    /// A tensor of a file as a matrix.
+    static func matrix(_ file: Safetensors, _ name: String) throws -> Matrix {
+        let shape = try #require(file.entries[name]?.shape)
+        return Matrix(rows: shape.count == 2 ? shape[0] : 1, columns: shape.last ?? 1, try file.floats(name))
+    }
+
+    /// Runs a test with a new directory, removed afterwards.
+    static func withDirectory<R>(_ body: (String) throws -> R) throws -> R {
+        let path = "\(FileManager.default.temporaryDirectory.path)/letter-\(UUID().uuidString)"
+        try FileSystem.makeDirectory(path)
+        defer { try? FileSystem.removeTree(path) }
+        return try body(path)
+    }
+}

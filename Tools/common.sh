@@ -1,0 +1,57 @@
+# What the scripts of this folder share. Sourced, never run.
+# shellcheck shell=bash
+
+# What building needs beside a Swift toolchain, as Debian names it: what an unpacked toolchain itself needs, then what
+# Letter links.
+BUILD_PACKAGES=(
+    binutils ca-certificates gcc git libc6-dev libcurl4 libncurses6 libstdc++-12-dev libxml2 pkg-config tzdata zlib1g-dev
+    liblmdb-dev libopenblas-dev libsqlite3-dev libxxhash-dev
+)
+
+# A heading, on standard output.
+heading() {
+    if [ -t 1 ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi
+}
+
+# An error message; ends the script.
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Installs those of the given Debian packages that are missing.
+install_packages() {
+    local missing=() package
+    command -v dpkg-query >/dev/null || fail "this is not Debian: install the equivalents of: $*"
+    for package in "$@"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            missing+=("$package")
+        fi
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        echo "Debian packages: all there"
+        return
+    fi
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "not root and no sudo; as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    echo "installing ${missing[*]}"
+    # A foreign package source that does not answer must not stop this: what counts is whether the install works.
+    "${as_root[@]}" apt-get update -qq || echo "apt-get update reported errors; going on" >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        </dev/null >/dev/null || fail "apt-get could not install ${missing[*]}"
+}
+
+# Ends the script unless there is a Swift toolchain of 6.3 or later.
+check_swift() {
+    command -v swift >/dev/null || fail "no Swift on the PATH; install a toolchain of 6.3 or later from swift.org"
+    local version
+    version=$(swift --version | sed -n 's/.*Swift version \([0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' | head -n 1) || true
+    [ -n "$version" ] || fail "'swift --version' does not name a version; is the toolchain whole?"
+    if [ "$(printf '%s\n' 6.3 "$version" | sort -V | head -n 1)" != 6.3 ]; then
+        fail "Swift $version is too old; 6.3 or later is needed"
+    fi
+    echo "Swift $version"
+}
