@@ -137,46 +137,48 @@ package final class CatalogReader {
             version: CatalogVersion(
                 device: environment.identity.device, inode: environment.identity.inode,
                 transaction: transaction.number, boot: boot))
+        var cursor = try transaction.cursor(embeddings)
+        var record = try cursor.next()
         var page = try known(nil)
-        var position = 0
-
-        // Moves to the next known item, over the end of a page where need be.
-        func advance() throws {
-            position += 1
-            changes.known += 1
-            guard position == page.count else { return }
-            page = try known(ItemID(unchecked: Array(page.id(position - 1))))
-            position = 0
-        }
-
-        let scanned = try transaction.forEach(embeddings) { key, value in
-            while position < page.count {
-                let order = compare(page.id(position), key)
-                if order > 0 { break }
-                if order == 0 {
-                    if page.digests[position] != Digest(of: value) {
-                        changes.changed.append(ItemID(unchecked: Array(key)))
+        while page.count > 0 {
+            try page.bytes.withUnsafeBytes { bytes in
+                var start = 0
+                for (end, digest) in zip(page.ends, page.digests) {
+                    let id = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                    start = end
+                    // What comes before this id in the catalog is new to the index.
+                    var order = -1
+                    while let found = record {
+                        order = compare(id, found.key)
+                        guard order > 0 else { break }
+                        changes.changed.append(ItemID(unchecked: Array(found.key)))
+                        changes.scanned += 1
+                        record = try cursor.next()
                     }
-                    try advance()
-                    return true
+                    guard order == 0, let found = record else {
+                        changes.deleted.append(ItemID(unchecked: Array(id)))
+                        continue
+                    }
+                    if digest != Digest(of: found.value) { changes.changed.append(ItemID(unchecked: Array(id))) }
+                    changes.scanned += 1
+                    record = try cursor.next()
+                    order = -1
                 }
-                changes.deleted.append(ItemID(unchecked: Array(page.id(position))))
-                try advance()
             }
-            changes.changed.append(ItemID(unchecked: Array(key)))
-            return true
+            changes.known += page.count
+            page = try known(ItemID(unchecked: Array(page.id(page.count - 1))))
         }
-        while position < page.count {
-            changes.deleted.append(ItemID(unchecked: Array(page.id(position))))
-            try advance()
+        while let found = record {
+            changes.changed.append(ItemID(unchecked: Array(found.key)))
+            changes.scanned += 1
+            record = try cursor.next()
         }
         let counted = try transaction.count(embeddings)
-        guard scanned == counted else {
+        guard changes.scanned == counted else {
             throw CatalogError(
-                .damaged, "A scan of \(path) saw \(scanned) items where the catalog counts \(counted).",
+                .damaged, "A scan of \(path) saw \(changes.scanned) items where the catalog counts \(counted).",
                 remedy: "Restore data.mdb from a copy (mdb_copy); nothing was deleted from the index.")
         }
-        changes.scanned = scanned
         return changes
     }
 
@@ -212,12 +214,12 @@ package final class CatalogReader {
     package func forEachVector(_ body: (ItemID, [Float], RecordFault?) throws -> Void) throws {
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
+        var cursor = try transaction.cursor(embeddings)
         var vector: [Float] = []
-        try transaction.forEach(embeddings) { key, value in
+        while let record = try cursor.next() {
             vector.removeAll(keepingCapacity: true)
-            let fault = VectorDecoder.append(value, format: format, to: &vector)
-            try body(ItemID(unchecked: Array(key)), vector, fault)
-            return true
+            let fault = VectorDecoder.append(record.value, format: format, to: &vector)
+            try body(ItemID(unchecked: Array(record.key)), vector, fault)
         }
     }
 
@@ -228,18 +230,18 @@ package final class CatalogReader {
         let transaction = try LMDBTransaction(environment, readOnly: true)
         guard let database = try transaction.database(DatabaseName.cf) else { return [] }
         var result: [(item: ItemID, vector: [Float])] = []
-        try transaction.forEach(database) { key, value in
-            let item = ItemID(unchecked: Array(key))
-            let width = result.first?.vector.count ?? value.count / 4
+        var cursor = try transaction.cursor(database)
+        while let record = try cursor.next() {
+            let item = ItemID(unchecked: Array(record.key))
+            let width = result.first?.vector.count ?? record.value.count / 4
             var vector: [Float] = []
             let format = CatalogFormat(dimension: width, elementType: .f32)
-            if let fault = VectorDecoder.append(value, format: format, to: &vector) {
+            if let fault = VectorDecoder.append(record.value, format: format, to: &vector) {
                 throw CatalogError(
                     .badRecord, "The CF embedding of item \(item.text) cannot be read (\(fault.rawValue)).",
                     remedy: "Write \(4 * width) bytes of finite little-endian f32 for it, or remove it.")
             }
             result.append((item, vector))
-            return true
         }
         return result
     }
@@ -320,13 +322,11 @@ package final class CatalogReader {
 }
 
 /// Compares as `memcmp` does, the shorter first where one begins the other.
-private func compare(_ left: ArraySlice<UInt8>, _ right: UnsafeRawBufferPointer) -> Int {
-    left.withUnsafeBytes { left in
-        let shared = min(left.count, right.count)
-        if shared > 0, let first = left.baseAddress, let second = right.baseAddress {
-            let order = memcmp(first, second, shared)
-            if order != 0 { return Int(order) }
-        }
-        return left.count - right.count
+private func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+    let shared = min(left.count, right.count)
+    if shared > 0, let first = left.baseAddress, let second = right.baseAddress {
+        let order = memcmp(first, second, shared)
+        if order != 0 { return Int(order) }
     }
+    return left.count - right.count
 }

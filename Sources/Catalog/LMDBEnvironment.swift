@@ -265,37 +265,47 @@ struct LMDBTransaction: ~Copyable {
         }
     }
 
-    /// Calls `body` with each record in key order until it returns false. Returns how many records it was given.
-    @discardableResult
-    func forEach(
-        _ database: LMDBDatabase, from start: [UInt8]? = nil,
-        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Bool
-    ) throws -> Int {
+    /// A cursor before the first record of a database.
+    ///
+    /// - Precondition: the cursor is gone before the transaction ends.
+    func cursor(_ database: LMDBDatabase) throws -> LMDBCursor {
         var cursor: OpaquePointer?
         try lmdb("mdb_cursor_open", environment.path, mdb_cursor_open(handle, database.index, &cursor))
-        defer { mdb_cursor_close(cursor) }
+        guard let cursor else { throw CatalogError(.lmdb, "LMDB gave no cursor.", remedy: "Free some memory.") }
+        return LMDBCursor(handle: cursor, path: environment.path)
+    }
+}
+
+/// Walks the records of a database in key order.
+struct LMDBCursor: ~Copyable {
+    private let handle: OpaquePointer
+    private let path: String
+    private var begun = false
+
+    fileprivate init(handle: OpaquePointer, path: String) {
+        self.handle = handle
+        self.path = path
+    }
+
+    deinit { mdb_cursor_close(handle) }
+
+    /// A record's bytes, valid until the transaction ends.
+    struct Record {
+        var key: UnsafeRawBufferPointer
+        var value: UnsafeRawBufferPointer
+    }
+
+    /// The next record, or nil after the last. Nothing is copied.
+    mutating func next() throws -> Record? {
         var key = MDB_val()
         var value = MDB_val()
-        var result: Int32
-        if let start, !start.isEmpty {
-            result = start.withUnsafeBytes {
-                key = MDB_val(mv_size: $0.count, mv_data: UnsafeMutableRawPointer(mutating: $0.baseAddress))
-                return mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)
-            }
-        } else {
-            result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST)
-        }
-        var seen = 0
-        while result == 0 {
-            seen += 1
-            let proceed = try body(
-                UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
-                UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
-            guard proceed else { return seen }
-            result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
-        }
-        if result != MDB_NOTFOUND { try lmdb("mdb_cursor_get", environment.path, result) }
-        return seen
+        let result = mdb_cursor_get(handle, &key, &value, begun ? MDB_NEXT : MDB_FIRST)
+        begun = true
+        if result == MDB_NOTFOUND { return nil }
+        try lmdb("mdb_cursor_get", path, result)
+        return Record(
+            key: UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
+            value: UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
     }
 }
 

@@ -55,8 +55,8 @@ package struct Safetensors: Sendable {
                 throw FilesFailure.damaged(
                     path, "'\(name.prefix(80))' has the unknown type '\(tensor.dtype.prefix(40))'")
             }
-            guard let size = Self.size(of: tensor.shape, element), tensor.data_offsets.count == 2,
-                case let (low, high) = (tensor.data_offsets[0], tensor.data_offsets[1]),
+            guard let size = Self.size(of: tensor.shape, element), tensor.dataOffsets.count == 2,
+                case let (low, high) = (tensor.dataOffsets[0], tensor.dataOffsets[1]),
                 low >= 0, high >= low, high <= bytes.count - start, high - low == size
             else {
                 throw FilesFailure.damaged(path, "shape and place of '\(name.prefix(80))' contradict each other")
@@ -128,7 +128,12 @@ private struct SafetensorsHeader: Decodable {
     struct Tensor: Decodable {
         let dtype: String
         let shape: [Int]
-        let data_offsets: [Int]  // swift-format-ignore: AlwaysUseLowerCamelCase
+        let dataOffsets: [Int]
+
+        enum CodingKeys: String, CodingKey {
+            case dtype, shape
+            case dataOffsets = "data_offsets"
+        }
     }
 
     struct Name: CodingKey {

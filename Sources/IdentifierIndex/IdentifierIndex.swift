@@ -106,7 +106,9 @@ package final class IdentifierIndex: Sendable {
             statement.bind(1, id?.bytes ?? [])
             statement.bind(2, limit)
             var page = KnownItems()
-            while try statement.step() { page.append(id: statement.bytes(0), digest: statement.digest(1)) }
+            while try statement.step() {
+                page.append(digest: statement.digest(1)) { statement.append(0, to: &$0) }
+            }
             return page
         }
     }

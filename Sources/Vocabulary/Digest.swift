@@ -40,9 +40,9 @@ package struct KnownItems: Sendable {
         bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]]
     }
 
-    /// Adds an item. Amortised O(length of the id).
-    package mutating func append(id: some Sequence<UInt8>, digest: Digest) {
-        bytes.append(contentsOf: id)
+    /// Adds an item whose id `write` appends to the bytes. Amortised O(length of the id).
+    package mutating func append(digest: Digest, id write: (inout [UInt8]) -> Void) {
+        write(&bytes)
         ends.append(bytes.count)
         digests.append(digest)
     }

@@ -108,7 +108,7 @@ struct CatalogTests {
             let found = try CatalogReader(path: path).changes { after in
                 var page = KnownItems()
                 for (item, digest) in known.filter({ after == nil || $0.key > after! }).prefix(pageSize) {
-                    page.append(id: item.bytes, digest: digest)
+                    page.append(digest: digest) { $0 += item.bytes }
                 }
                 return page
             }
