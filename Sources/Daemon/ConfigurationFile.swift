@@ -44,8 +44,8 @@ package struct ConfigurationFile: Sendable, Equatable {
             }
             func number(_ range: ClosedRange<Int>) throws -> Int {
                 guard let number = value.int, range.contains(number) else {
-                    throw Self.bad(
-                        path, value, "\(key.string ?? "") is no whole number from \(range.lowerBound) to \(range.upperBound)")
+                    let limits = "\(range.lowerBound) to \(range.upperBound)"
+                    throw Self.bad(path, value, "\(key.string ?? "") is no whole number from \(limits)")
                 }
                 return number
             }

@@ -70,12 +70,12 @@ struct DaemonService: ControlService {
         var target: CatalogVersion?
         repeat {
             if target == nil { target = try? await catalog.look().version }
-            if let target, let cursor = board.now.active?.state.cursor {
-                let answered = CatalogVersion(
-                    device: cursor.device, inode: cursor.inode, transaction: cursor.transaction, boot: cursor.boot)
+            if let target, let answered = board.now.active?.state.cursor {
                 if answered.covers(target) { return try await status() }
-                // The file was replaced meanwhile: what is to be answered is the new one.
-                if target.inode != board.now.seen?.inode { self.logger.debug("waiting across a replaced catalog") }
+                // Another file was moved into the catalog's place meanwhile: its commits are what must be answered.
+                if let seen = board.now.seen, seen.inode != target.inode || seen.device != target.device {
+                    return try await waitCaughtUp(timeout: deadline - .now)
+                }
             }
             try await Task.sleep(for: .milliseconds(5))
         } while ContinuousClock.now < deadline

@@ -20,7 +20,7 @@ final class GenerationPipeline: Sendable {
     /// How far the index is.
     struct Progress: Sendable {
         /// The version answered; nil before the first build is complete.
-        var cursor: CatalogCursor?
+        var cursor: CatalogVersion?
         /// Items done and to do in the change set at hand.
         var done = 0
         var expected = 0
@@ -44,7 +44,7 @@ final class GenerationPipeline: Sendable {
     var state: Progress { progress.withLock { $0 } }
 
     /// Whether the index answers this version of the catalog.
-    func answers(_ version: CatalogVersion) -> Bool { state.cursor == CatalogCursor(version) }
+    func answers(_ version: CatalogVersion) -> Bool { state.cursor == version }
 
     /// Brings the index to the catalog's present version: compares, then encodes and writes chunk by chunk.
     ///
@@ -78,7 +78,7 @@ final class GenerationPipeline: Sendable {
             try await between()
         }
         // The last chunk, empty where nothing changed, makes it true that this version is answered.
-        current.chunk.cursor = CatalogCursor(changes.version)
+        current.chunk.cursor = changes.version
         try await apply(current, now: now(), &result)
         return result
     }
@@ -157,13 +157,6 @@ struct Reconciliation: Sendable {
     var encode = Duration.zero
     /// The transactions of the index.
     var write = Duration.zero
-}
-
-extension CatalogCursor {
-    init(_ version: CatalogVersion) {
-        self.init(
-            device: version.device, inode: version.inode, transaction: version.transaction, boot: version.boot)
-    }
 }
 
 extension RecordFault {

@@ -4,23 +4,23 @@ internal import Vocabulary
 
 /// Applies a chunk inside a write transaction: rules 2 to 6 of assignment, policy `reassign`.
 struct ChunkWriter<Ranking: CodeRanking> {
-    private let database: Database
-    private let levels: Int
-    private let codesPerLevel: Int
-    private let ranking: Ranking
+    let database: Database
+    let levels: Int
+    let codesPerLevel: Int
+    let ranking: Ranking
     /// Milliseconds since 1970, the same for every row of the chunk.
-    private let now: Int
+    let now: Int
 
-    private let selectItem: PreparedStatement
-    private let upsertItem: PreparedStatement
-    private let insertIdentifier: PreparedStatement
-    private let selectTombstone: PreparedStatement
-    private let selectNode: PreparedStatement
+    let selectItem: PreparedStatement
+    let upsertItem: PreparedStatement
+    let insertIdentifier: PreparedStatement
+    let selectTombstone: PreparedStatement
+    let selectNode: PreparedStatement
 
     /// What is added to the trie's counts at the end of the chunk, by path (prefix and code).
-    private var nodes: [Identifier: Int] = [:]
-    private var tally: Tally
-    private let before: Tally
+    var nodes: [Identifier: Int] = [:]
+    var tally: Tally
+    let before: Tally
 
     init(_ database: Database, levels: Int, codesPerLevel: Int, ranking: Ranking, now: Int) throws {
         self.database = database
@@ -58,7 +58,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
 
     // MARK: - Encoded items
 
-    private mutating func encoded(_ item: EncodedItem, row: Int) throws {
+    mutating func encoded(_ item: EncodedItem, row: Int) throws {
         guard item.natural.count == levels else {
             throw IndexError(
                 .wrongLength,
@@ -102,14 +102,14 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// Writes the row and the counts of an item that has just got an identifier.
-    private mutating func settle(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
+    mutating func settle(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
         tally.live += 1
         count(codes, 1)
         try write(item, codes: codes, status: status)
     }
 
     /// Takes free codes; false if they are another item's or a tombstone.
-    private func take(_ codes: Identifier, for id: ItemID) throws -> Bool {
+    func take(_ codes: Identifier, for id: ItemID) throws -> Bool {
         if tally.tombstones > 0 {
             selectTombstone.bind(1, codes)
             let buried = try selectTombstone.step()
@@ -121,7 +121,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         return try insertIdentifier.run() == 1
     }
 
-    private func write(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
+    func write(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
         upsertItem.bind(1, item.id.bytes)
         upsertItem.bind(2, item.digest.bytes)
         upsertItem.bind(3, codes)
@@ -133,7 +133,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         try upsertItem.run()
     }
 
-    private func existing(_ id: ItemID) throws -> (codes: Identifier?, natural: Identifier?, status: ItemStanding)? {
+    func existing(_ id: ItemID) throws -> (codes: Identifier?, natural: Identifier?, status: ItemStanding)? {
         selectItem.bind(1, id.bytes)
         defer { selectItem.reset() }
         guard try selectItem.step() else { return nil }
@@ -143,7 +143,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// The natural codes that an item had when it got its identifier.
-    private func bucket(of id: ItemID, codes: Identifier) throws -> Identifier {
+    func bucket(of id: ItemID, codes: Identifier) throws -> Identifier {
         let statement = try PreparedStatement(database, "SELECT bucket FROM collision WHERE item = ?")
         statement.bind(1, id.bytes)
         defer { statement.reset() }
@@ -153,7 +153,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     // MARK: - Collisions
 
     /// The free codes that policy `reassign` gives: nearest at the last level, else below the next-nearest code above.
-    private func freeCodes(
+    func freeCodes(
         near item: EncodedItem, row: Int
     ) throws -> (codes: Identifier, rank: Int, rule: CollisionRule) {
         for depth in stride(from: levels - 1, through: 0, by: -1) {
@@ -170,7 +170,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// The nearest free codes below a prefix, and how many nearer codes of the prefix's level were passed over.
-    private func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
+    func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
         if prefix.count == levels - 1 {
             // Many items with one vector fill bucket after bucket: a full one must cost a look-up, not a scan.
             guard try liveItems(below: prefix) < codesPerLevel else { return nil }
@@ -188,7 +188,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// Live items below a prefix of at least one code, those of this chunk included; of the empty prefix: none is full.
-    private func liveItems(below prefix: Identifier) throws -> Int {
+    func liveItems(below prefix: Identifier) throws -> Int {
         guard !prefix.isEmpty else { return 0 }
         selectNode.bind(1, prefix.prefix(prefix.count - 1).bytes)
         selectNode.bind(2, Int(prefix[prefix.count - 1]))
@@ -197,7 +197,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// Codes of the last level below a prefix that live items or tombstones have.
-    private func takenCodes(below prefix: Identifier) throws -> Set<Code> {
+    func takenCodes(below prefix: Identifier) throws -> Set<Code> {
         var taken: Set<Code> = []
         for table in tally.tombstones > 0 ? ["identifier", "tombstone"] : ["identifier"] {
             let statement = try PreparedStatement(
@@ -211,7 +211,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         return taken
     }
 
-    private mutating func writeCollision(
+    mutating func writeCollision(
         _ id: ItemID, bucket: Identifier, codes: Identifier, rank: Int, rule: String
     ) throws {
         let statement = try PreparedStatement(
@@ -226,97 +226,15 @@ struct ChunkWriter<Ranking: CodeRanking> {
         tally.collisions += 1
     }
 
-    private func taken(_ codes: Identifier) -> IndexError {
+    func taken(_ codes: Identifier) -> IndexError {
         IndexError(
             .inconsistent, "The codes \(codes) were free and are taken.",
             remedy: "The index is damaged: publish the model again to build a new one, and report this.")
     }
 
-    // MARK: - Deletions and quarantine
-
-    private mutating func delete(_ id: ItemID) throws {
-        guard let existing = try existing(id) else { return }
-        if existing.status == .quarantined { try leaveQuarantine(id) }
-        if existing.status == .stale { tally.stale -= 1 }
-        if let codes = existing.codes {
-            let bucket = try bucket(of: id, codes: codes)
-            try run("DELETE FROM identifier WHERE codes = ?", codes.bytes)
-            if try run("DELETE FROM collision WHERE item = ?", id.bytes) > 0 { tally.collisions -= 1 }
-            let bury = try PreparedStatement(
-                database, "INSERT INTO tombstone (codes, item, bucket, since) VALUES (?, ?, ?, ?)")
-            bury.bind(1, codes)
-            bury.bind(2, id.bytes)
-            bury.bind(3, bucket)
-            bury.bind(4, now)
-            try bury.run()
-            try writeHistory(id, old: codes, new: nil, why: "deleted")
-            tally.live -= 1
-            tally.tombstones += 1
-            count(codes, -1)
-        }
-        try run("DELETE FROM item WHERE id = ?", id.bytes)
-    }
-
-    private mutating func takeTombstone(of id: ItemID) throws -> (codes: Identifier, bucket: Identifier)? {
-        let statement = try PreparedStatement(
-            database, "DELETE FROM tombstone WHERE item = ? RETURNING codes, bucket")
-        statement.bind(1, id.bytes)
-        var found: (codes: Identifier, bucket: Identifier)?
-        while try statement.step() {
-            if let codes = statement.identifier(0), let bucket = statement.identifier(1) { found = (codes, bucket) }
-        }
-        if found != nil { tally.tombstones -= 1 }
-        return found
-    }
-
-    private mutating func quarantine(_ rejected: RejectedItem) throws {
-        let existing = try existing(rejected.id)
-        let insert = try PreparedStatement(
-            database,
-            """
-            INSERT INTO item (id, digest, status, since) VALUES (?, ?, \(ItemStanding.quarantined.rawValue), ?)
-            ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, status = excluded.status, since = excluded.since
-            """)
-        insert.bind(1, rejected.id.bytes)
-        insert.bind(2, rejected.digest.bytes)
-        insert.bind(3, now)
-        try insert.run()
-        let record = try PreparedStatement(
-            database, "INSERT OR REPLACE INTO quarantine (item, reason, detail, since) VALUES (?, ?, ?, ?)")
-        record.bind(1, rejected.id.bytes)
-        record.bind(2, text: rejected.reason)
-        record.bind(3, text: rejected.detail)
-        record.bind(4, now)
-        try record.run()
-        if existing?.status == .stale { tally.stale -= 1 }
-        if existing?.status != .quarantined { tally.quarantined += 1 }
-    }
-
-    private mutating func leaveQuarantine(_ id: ItemID) throws {
-        if try run("DELETE FROM quarantine WHERE item = ?", id.bytes) > 0 { tally.quarantined -= 1 }
-    }
-
-    private func writeHistory(_ id: ItemID, old: Identifier?, new: Identifier?, why: String) throws {
-        let statement = try PreparedStatement(
-            database, "INSERT INTO history (item, old, new, at, why) VALUES (?, ?, ?, ?, ?)")
-        statement.bind(1, id.bytes)
-        if let old { statement.bind(2, old) } else { statement.bindNull(2) }
-        if let new { statement.bind(3, new) } else { statement.bindNull(3) }
-        statement.bind(4, now)
-        statement.bind(5, text: why)
-        try statement.run()
-    }
-
-    @discardableResult
-    private func run(_ sql: String, _ key: [UInt8]) throws -> Int {
-        let statement = try PreparedStatement(database, sql)
-        statement.bind(1, key)
-        return try statement.run()
-    }
-
     // MARK: - Trie, cursor
 
-    private mutating func count(_ codes: Identifier, _ change: Int) {
+    mutating func count(_ codes: Identifier, _ change: Int) {
         var path = Identifier()
         for level in 0..<(levels - 1) {
             path.append(codes[level])
@@ -325,7 +243,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// Adds the chunk's changes to the trie's counts, in key order; nodes that become empty go.
-    private func writeNodes() throws {
+    func writeNodes() throws {
         let add = try PreparedStatement(
             database,
             """
@@ -357,7 +275,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         }
     }
 
-    private func write(_ cursor: CatalogCursor) throws {
+    func write(_ cursor: CatalogVersion) throws {
         try database.execute(
             sql: """
                 INSERT OR REPLACE INTO cursor (one, device, inode, catalog_transaction, boot, at) VALUES (1, ?, ?, ?, ?, ?)
@@ -371,7 +289,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
 
 extension Tally {
     /// The counts under the names of their rows.
-    private var rows: [(name: String, value: Int)] {
+    var rows: [(name: String, value: Int)] {
         [
             ("live", live), ("stale", stale), ("quarantined", quarantined), ("collisions", collisions),
             ("tombstones", tombstones),

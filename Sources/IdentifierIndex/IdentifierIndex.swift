@@ -87,10 +87,10 @@ package final class IdentifierIndex: Sendable {
     // MARK: - What the ingest asks
 
     /// The version of the catalog that the index answers; nil before the first build is complete.
-    package func cursor() throws -> CatalogCursor? {
+    package func cursor() throws -> CatalogVersion? {
         try store.read { database in
             try Row.fetchOne(database, sql: "SELECT device, inode, catalog_transaction, boot FROM cursor").map {
-                CatalogCursor(
+                CatalogVersion(
                     device: UInt64(bitPattern: $0["device"]), inode: UInt64(bitPattern: $0["inode"]),
                     transaction: UInt64(bitPattern: $0["catalog_transaction"]), boot: $0["boot"])
             }

@@ -18,21 +18,6 @@ package enum CollisionRule: String, Sendable {
     case nextPrefix = "next_prefix"
 }
 
-/// Which version of the catalog an index answers.
-package struct CatalogCursor: Hashable, Sendable {
-    package var device: UInt64
-    package var inode: UInt64
-    package var transaction: UInt64
-    package var boot: String
-
-    package init(device: UInt64, inode: UInt64, transaction: UInt64, boot: String) {
-        self.device = device
-        self.inode = inode
-        self.transaction = transaction
-        self.boot = boot
-    }
-}
-
 /// An item as the frozen tokenizer encoded it.
 package struct EncodedItem: Sendable {
     package var id: ItemID
@@ -76,7 +61,7 @@ package struct Chunk: Sendable {
     package var encoded: [EncodedItem] = []
     package var rejected: [RejectedItem] = []
     /// Set on the last chunk of a change set: the version that the index answers from then on.
-    package var cursor: CatalogCursor?
+    package var cursor: CatalogVersion?
 
     package init() {}
 }

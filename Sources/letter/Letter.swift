@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Numerics
 import Vocabulary
 
 /// The command line.
@@ -16,7 +17,7 @@ struct Letter: AsyncParsableCommand {
             Exit status: 0 all of it was done, 1 not all of it, 3 no daemon answers, 64 wrong usage, 69 something \
             needed is unavailable, 75 try again later, 77 not permitted, 78 wrong configuration.
             """,
-        version: "0.1.0",
+        version: LetterVersion.current,
         groupedSubcommands: [
             CommandGroup(
                 name: "Asking the daemon",
@@ -29,7 +30,10 @@ struct Letter: AsyncParsableCommand {
         ])
 
     /// What must happen before anything else in the process does.
-    static func prepare(_ arguments: [String]) {}
+    static func prepare(_ arguments: [String]) {
+        // Only these verbs multiply matrices; the others should not pay for a second start.
+        if arguments.first == "tokenizer" { BLASKernels.reexecuteWithBestKernels() }
+    }
 
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())

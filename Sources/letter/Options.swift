@@ -18,16 +18,7 @@ struct ConnectionOptions: ParsableArguments {
 
     /// The socket's path.
     var path: String {
-        if let path = socket ?? Self.given.withLock({ $0 }) ?? Self.environment("LETTER_SOCKET") { return path }
-        if geteuid() != 0, let directory = Self.environment("XDG_RUNTIME_DIR") {
-            return directory + "/letter/letterd.sock"
-        }
-        return "/run/letter/letterd.sock"
-    }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value.pointee != 0 else { return nil }
-        return String(cString: value)
+        socket ?? Self.given.withLock { $0 } ?? SocketPath.standard
     }
 
     /// A client of that daemon.

@@ -61,7 +61,7 @@ struct Letterd: AsyncParsableCommand {
         }
         var configuration = LetterDaemon.Configuration(
             catalog: catalog, state: state, socket: socket ?? file.socket ?? SocketPath.standard)
-        if let pollInterval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(pollInterval) }
+        if let interval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(interval) }
         if let readers = file.readers { configuration.readers = readers }
         var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel ?? file.logLevel ?? .info

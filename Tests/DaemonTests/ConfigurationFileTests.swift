@@ -33,8 +33,8 @@ struct ConfigurationFileTests {
     }
 
     @Test(arguments: [
-        "catlog: /srv/catalog", "poll_interval: 0", "poll_interval: soon", "readers: 1000", "log_level: loud", "- a list",
-        "catalog: [a, b]", "a: b: c", "state: ''",
+        "catlog: /srv/catalog", "poll_interval: 0", "poll_interval: soon", "readers: 1000", "log_level: loud",
+        "- a list", "catalog: [a, b]", "a: b: c", "state: ''",
     ])
     func `what cannot be meant is refused with its line`(yaml: String) throws {
         let error = #expect(throws: DaemonError.self) { try ConfigurationFile(yaml: yaml, path: "f.yaml") }

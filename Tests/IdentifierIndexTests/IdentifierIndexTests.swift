@@ -127,7 +127,7 @@ struct IdentifierIndexTests {
     @Test func `the cursor comes with its chunk and survives closing`() throws {
         let harness = try IndexHarness()
         #expect(try harness.index.cursor() == nil)
-        let cursor = CatalogCursor(device: .max, inode: 1 << 63, transaction: 42, boot: "b")
+        let cursor = CatalogVersion(device: .max, inode: 1 << 63, transaction: 42, boot: "b")
         try harness.apply([("a", [1, 2, 3])], cursor: cursor)
         try harness.reopen()
         #expect(try harness.index.cursor() == cursor)

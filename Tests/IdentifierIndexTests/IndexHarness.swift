@@ -40,7 +40,7 @@ final class IndexHarness {
 
     func apply(
         _ encoded: [(String, Identifier)] = [], deleted: [String] = [], rejected: [String] = [], digest: UInt64 = 0,
-        cursor: CatalogCursor? = nil
+        cursor: CatalogVersion? = nil
     ) throws {
         var chunk = Chunk()
         chunk.deleted = deleted.map(id)
