@@ -9,17 +9,79 @@ actor CatalogWatch {
     private let path: String
     private let thread = DedicatedThread(name: "catalog")
     private var reader: CatalogReader?
+    /// Time between two looks.
+    nonisolated let interval: Duration
+    /// Told of every look.
+    private let board: Board
+    /// Whether `wake` was called while nobody waited.
+    private var woken = false
+    /// When dead readers were last cleared, and how often they are.
+    private var cleared = ContinuousClock.now
+    private static let readerCheck = Duration.seconds(30)
+    /// The ingest, while it waits for another version than this one.
+    private var waiter: (continuation: CheckedContinuation<Void, Never>, version: CatalogVersion)?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(path: String) { self.path = path }
+    init(path: String, interval: Duration, board: Board) {
+        self.path = path
+        self.interval = interval
+        self.board = board
+    }
 
     /// The version of the catalog as it is now, and what the catalog says of itself.
     ///
     /// - Throws: `CatalogError` while it is missing or cannot be read; the next call tries again.
     func look() throws -> (version: CatalogVersion, format: CatalogFormat) {
         let reader = try opened()
-        return (reader.version(), reader.format)
+        let (version, format) = (reader.version(), reader.format)
+        board.change {
+            $0.seen = version
+            $0.format = format
+            $0.looks += 1
+            $0.lastLook = .now
+        }
+        return (version, format)
+    }
+
+    /// Returns when the catalog has another version than this one or cannot be looked at any more, when `wake` is
+    /// called, or when the task is cancelled; looks every `interval`, without leaving this thread. One caller at a time.
+    func change(from version: CatalogVersion) async {
+        await withTaskCancellationHandler {
+            // A wake that came while nobody waited must not be lost: what it tells of may not have been seen.
+            guard !Task.isCancelled, !woken, (try? look().version) == version else {
+                woken = false
+                return
+            }
+            await withCheckedContinuation { continuation in
+                waiter = (continuation, version)
+                thread.whenIdle(for: interval) { [weak self] in self?.assumeIsolated { $0.tick() } }
+            }
+        } onCancel: {
+            Task { await wake() }
+        }
+    }
+
+    /// Ends the wait for a change: there is something else to do.
+    func wake() {
+        thread.whenIdle(for: interval, nil)
+        guard let waiter else {
+            woken = true
+            return
+        }
+        self.waiter = nil
+        waiter.continuation.resume()
+    }
+
+    private func tick() {
+        guard let waiter else { return }
+        if cleared.duration(to: .now) > Self.readerCheck {
+            // Slots of readers that died keep old pages alive, in everybody's catalog.
+            reader?.clearDeadReaders()
+            cleared = .now
+        }
+        // What is wrong, if anything, is found again and reported by whoever waits.
+        if (try? look().version) != waiter.version { wake() }
     }
 
     /// What `known` lacks against the catalog as it is now.
@@ -31,9 +93,6 @@ actor CatalogWatch {
     func vectors(of items: ArraySlice<ItemID>) throws -> VectorBatch {
         try opened().vectors(of: items)
     }
-
-    /// Frees reader slots of processes that died.
-    func clearDeadReaders() { reader?.clearDeadReaders() }
 
     private func opened() throws -> CatalogReader {
         if let reader, reader.isCurrent { return reader }

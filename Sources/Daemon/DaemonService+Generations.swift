@@ -41,6 +41,7 @@ extension DaemonService {
         }
         let pipeline = try await open(record, model: model)
         board.change { $0.others.append(pipeline) }
+        await catalog.wake()
         logger.notice("generation is published", metadata: ["generation": "\(record.number)"])
         return try await info(record, board.now)
     }
@@ -60,6 +61,7 @@ extension DaemonService {
             let opened = try await open(record, model: nil)
             // The ingest brings a retired generation up to date like any other before it may answer.
             board.change { $0.others.append(opened) }
+            await catalog.wake()
             pipeline = opened
         }
         while true {

@@ -46,7 +46,7 @@ struct DaemonService: ControlService {
             dtype: now.format?.elementType.rawValue, embeddingModel: now.format?.embeddingModel, items: now.lastScanned,
             lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans, incrementalBatches: 0)
         status.poll = PollStatus(
-            intervalMs: ingest.interval.milliseconds, count: now.looks,
+            intervalMs: catalog.interval.milliseconds, count: now.looks,
             lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
         return status
     }

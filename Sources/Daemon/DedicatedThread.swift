@@ -11,6 +11,15 @@ final class DedicatedThread: SerialExecutor {
     private let jobs = Mutex<[UnownedJob]>([])
     /// Counts the jobs that wait.
     private let waiting = DispatchSemaphore(value: 0)
+    /// The thread, once it runs.
+    private let identity = Atomic<UInt>(0)
+    /// What is done when there was nothing else to do for a while.
+    private let tick = Mutex<Tick?>(nil)
+
+    private struct Tick: Sendable {
+        var interval: Duration
+        var body: @Sendable () -> Void
+    }
 
     /// Starts the thread.
     ///
@@ -30,16 +39,37 @@ final class DedicatedThread: SerialExecutor {
         letter_name_thread(thread, name)
     }
 
+    /// Calls `body` on this thread each time it has had nothing to do for `interval`; nil ends that.
+    ///
+    /// One timed wait of one thread: a look at the catalog by a sleeping task would wake three threads, twenty times a
+    /// second. Set from a job of this thread.
+    func whenIdle(for interval: Duration, _ body: (@Sendable () -> Void)?) {
+        tick.withLock { $0 = body.map { Tick(interval: interval, body: $0) } }
+    }
+
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         jobs.withLock { $0.append(job) }
         waiting.signal()
     }
 
+    func checkIsolated() {
+        precondition(identity.load(ordering: .relaxed) == pthread_self(), "not on the thread \(name)")
+    }
+
     private func loop() {
+        identity.store(pthread_self(), ordering: .relaxed)
         let executor = asUnownedSerialExecutor()
         while true {
-            waiting.wait()
+            if let tick = tick.withLock({ $0 }) {
+                let nanoseconds = Int(tick.interval.seconds * 1e9)
+                guard waiting.wait(timeout: .now() + .nanoseconds(nanoseconds)) == .success else {
+                    tick.body()
+                    continue
+                }
+            } else {
+                waiting.wait()
+            }
             let job = jobs.withLock { $0.removeFirst() }
             job.runSynchronously(on: executor)
         }

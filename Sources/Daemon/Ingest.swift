@@ -14,8 +14,6 @@ struct Ingest: Sendable {
     let board: Board
     /// Where the registry's short writes run.
     let disk: BlockingPool
-    /// Time between two looks at the catalog.
-    let interval: Duration
     let logger: Logger
     /// Milliseconds since 1970.
     let now: @Sendable () -> Int
@@ -29,17 +27,12 @@ struct Ingest: Sendable {
     /// - Throws: when a write to the disk failed in a way that must not be tried again.
     func run() async throws {
         var pause = Self.firstPause
-        var cleared = ContinuousClock.now
         while !Task.isCancelled {
             do {
-                let worked = try await turn()
+                let version = try await turn()
                 if board.note(.catalog, nil) { logger.info("the catalog can be read") }
                 pause = Self.firstPause
-                if cleared.duration(to: .now) > .seconds(30) {
-                    await catalog.clearDeadReaders()
-                    cleared = .now
-                }
-                if !worked { try? await Task.sleep(for: interval) }
+                if let version { await catalog.change(from: version) }
             } catch let error as StoreError where error.reason == .io {
                 // After a failed fsync nobody knows what is on the disk: only a new start can find out.
                 logger.critical("writing failed, letterd ends", metadata: ["error": "\(error)"])
@@ -55,15 +48,9 @@ struct Ingest: Sendable {
         }
     }
 
-    /// One look at the catalog and what follows from it. Returns whether there was something to do.
-    private func turn() async throws -> Bool {
+    /// One look at the catalog and what follows from it. Returns the version if there was nothing to do.
+    private func turn() async throws -> CatalogVersion? {
         let (version, format) = try await catalog.look()
-        board.change {
-            $0.seen = version
-            $0.format = format
-            $0.looks += 1
-            $0.lastLook = .now
-        }
         let state = board.now
         var worked = false
         if let active = state.active, !active.answers(version) {
@@ -79,7 +66,7 @@ struct Ingest: Sendable {
             }
             worked = true
         }
-        return worked
+        return worked ? nil : version
     }
 
     private func catchUp(
@@ -115,7 +102,6 @@ struct Ingest: Sendable {
         try await catchUp(pipeline, format) {
             guard let active = board.now.active else { return }
             let (version, format) = try await catalog.look()
-            board.change { $0.seen = version }
             if !active.answers(version) { try await catchUp(active, format) }
         }
         try await disk.run { [registry] in try registry.markCandidate(pipeline.number) }

@@ -50,11 +50,11 @@ package struct LetterDaemon: Sendable {
         let state = try StateDirectory(path: configuration.state)
         let socket = try ControlSocket(path: configuration.socket)
         let registry = try GenerationRegistry(state: state)
-        let catalog = CatalogWatch(path: configuration.catalog)
         let board = Board()
+        let catalog = CatalogWatch(path: configuration.catalog, interval: configuration.pollInterval, board: board)
         let disk = BlockingPool(name: "answer", threads: configuration.readers)
         let ingest = Ingest(
-            catalog: catalog, registry: registry, board: board, disk: disk, interval: configuration.pollInterval,
+            catalog: catalog, registry: registry, board: board, disk: disk,
             logger: logger, now: Self.milliseconds)
         let service = DaemonService(
             catalogPath: configuration.catalog, catalog: catalog, state: state, registry: registry, board: board,

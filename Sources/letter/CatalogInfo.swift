@@ -76,6 +76,7 @@ struct CatalogVerify: AsyncParsableCommand {
             if let fault { report.faults.append(Fault(item: item, reason: fault.rawValue)) }
             if report.items % 4_096 == 0 { progress.update(report.items) }
         }
+        progress.update(report.items)
         progress.finish()
         // Read last, so that a bad CF record is told after the embeddings' faults.
         let collaborative = try reader.collaborativeEmbeddings().count

@@ -43,7 +43,7 @@ final class Site: Sendable {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         // Files, not pipes: a pipe that nobody drains while we wait would block the program.
         let folder = TemporaryDirectory()
-        for name in ["in", "out", "err"] { FileManager.default.createFile(atPath: folder[name], contents: nil) }
+        for name in ["in", "out", "err"] { _ = FileManager.default.createFile(atPath: folder[name], contents: nil) }
         try input.write(toFile: folder["in"], atomically: false, encoding: .utf8)
         process.standardInput = FileHandle(forReadingAtPath: folder["in"])
         process.standardOutput = FileHandle(forWritingAtPath: folder["out"])
@@ -106,7 +106,9 @@ final class Site: Sendable {
         process.executableURL = URL(fileURLWithPath: Self.products + "/letterd")
         process.arguments = ["--catalog", catalog, "--state", state ?? self.state, "--socket", socket] + extra
         let log = folder["letterd.log"]
-        if !FileManager.default.fileExists(atPath: log) { FileManager.default.createFile(atPath: log, contents: nil) }
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
         let handle = FileHandle(forWritingAtPath: log)
         handle?.seekToEndOfFile()
         process.standardError = handle
