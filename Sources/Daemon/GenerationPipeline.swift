@@ -26,9 +26,11 @@ final class GenerationPipeline: Sendable {
         var expected = 0
     }
 
-    /// Items of a chunk: one transaction, and one unit of encoding. Larger ones spread the cost of fsync and sort more
-    /// keys of the trie together; smaller ones are seen sooner and hold less memory.
-    static let chunkItems = 8_192
+    /// Items that are read and encoded together: the vectors in memory are two such blocks.
+    static let blockItems = 8_192
+    /// Most items of a transaction. Identifiers fall all over their table, so a small transaction of a large build
+    /// rewrites most of its pages; each transaction more is the whole table written once more.
+    static let chunkItems = 65_536
 
     init(number: Int, model: TokenizerModel, index: IdentifierIndex, created: Int) throws {
         self.number = number
@@ -57,7 +59,7 @@ final class GenerationPipeline: Sendable {
         _ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}
     ) async throws -> Reconciliation {
         let start = ContinuousClock.now
-        let changes = try await catalog.changes { [index] in try index.known(after: $0, limit: Self.chunkItems) }
+        let changes = try await catalog.changes { [index] in try index.known(after: $0, limit: Self.blockItems) }
         var result = Reconciliation(changes: changes, scan: start.duration(to: .now))
         progress.withLock {
             $0.done = 0
@@ -69,9 +71,12 @@ final class GenerationPipeline: Sendable {
             try await apply(Prepared(chunk: chunk), now: now(), &result)
         }
         var rest = changes.changed[...]
-        var current = try await prepare(Self.takeChunk(&rest), catalog)
+        let first = rest.prefix(Self.chunkItems)
+        rest = rest.dropFirst(Self.chunkItems)
+        var current = try await prepare(first, catalog)
         while !rest.isEmpty {
-            let following = Self.takeChunk(&rest)
+            let following = rest.prefix(Self.chunkItems)
+            rest = rest.dropFirst(Self.chunkItems)
             async let next = prepare(following, catalog)
             try await apply(current, now: now(), &result)
             current = try await next
@@ -83,36 +88,44 @@ final class GenerationPipeline: Sendable {
         return result
     }
 
-    private static func takeChunk(_ items: inout ArraySlice<ItemID>) -> ArraySlice<ItemID> {
-        defer { items = items.dropFirst(chunkItems) }
-        return items.prefix(chunkItems)
-    }
-
     /// A chunk, and the latent vectors that its collisions are decided by.
     private struct Prepared: Sendable {
         var chunk: Chunk
         var latents: [Float] = []
         var read = Duration.zero
         var encode = Duration.zero
+        var quantise = Duration.zero
     }
 
+    /// Reads and encodes a chunk's items, block by block.
     private func prepare(_ items: ArraySlice<ItemID>, _ catalog: CatalogWatch) async throws -> Prepared {
-        guard !items.isEmpty else { return Prepared(chunk: Chunk()) }
+        var prepared = Prepared(chunk: Chunk())
+        var rest = items
+        while !rest.isEmpty {
+            try await prepare(rest.prefix(Self.blockItems), catalog, into: &prepared)
+            rest = rest.dropFirst(Self.blockItems)
+        }
+        return prepared
+    }
+
+    private func prepare(
+        _ items: ArraySlice<ItemID>, _ catalog: CatalogWatch, into prepared: inout Prepared
+    ) async throws {
         let start = ContinuousClock.now
         let batch = try await catalog.vectors(of: items)
         let read = ContinuousClock.now
-        let encoding = try await encoder.encode(batch.vectors, count: batch.items.count)
-        var prepared = Prepared(
-            chunk: Chunk(), latents: encoding.latents, read: start.duration(to: read), encode: read.duration(to: .now))
-        prepared.chunk.rejected = batch.rejected.map { rejected in
+        let (encoding, quantise) = try await encoder.encode(batch.vectors, count: batch.items.count)
+        prepared.read += start.duration(to: read)
+        prepared.encode += read.duration(to: .now) - quantise
+        prepared.quantise += quantise
+        prepared.chunk.rejected += batch.rejected.map { rejected in
             RejectedItem(
                 id: rejected.item, digest: rejected.digest, reason: rejected.fault.rawValue,
                 detail: rejected.fault.detail(byteCount: rejected.byteCount, width: model.inputWidth))
         }
         let levels = model.levels
         let unusable = Set(encoding.unusable)
-        if !unusable.isEmpty { prepared.latents.removeAll(keepingCapacity: true) }
-        prepared.chunk.encoded.reserveCapacity(batch.items.count)
+        if unusable.isEmpty { prepared.latents += encoding.latents }
         for row in 0..<batch.items.count {
             if unusable.contains(row) {
                 prepared.chunk.rejected.append(
@@ -130,7 +143,6 @@ final class GenerationPipeline: Sendable {
                     id: batch.items[row], digest: batch.digests[row], natural: Identifier(encoding.codes[range]) ?? [],
                     quantisationError: encoding.quantisationErrors[row], margin: encoding.margins[range].min() ?? 0))
         }
-        return prepared
     }
 
     private func apply(_ prepared: Prepared, now: Int, _ result: inout Reconciliation) async throws {
@@ -139,6 +151,7 @@ final class GenerationPipeline: Sendable {
         result.write += start.duration(to: .now)
         result.read += prepared.read
         result.encode += prepared.encode
+        result.quantise += prepared.quantise
         progress.withLock {
             $0.done += prepared.chunk.deleted.count + prepared.chunk.encoded.count + prepared.chunk.rejected.count
             if let cursor = prepared.chunk.cursor { $0.cursor = cursor }
@@ -153,8 +166,9 @@ struct Reconciliation: Sendable {
     var scan: Duration
     /// Copying vectors out of the catalog.
     var read = Duration.zero
-    /// The encoder and the codebooks.
+    /// The encoder, and the codebooks.
     var encode = Duration.zero
+    var quantise = Duration.zero
     /// The transactions of the index.
     var write = Duration.zero
 }
@@ -179,8 +193,10 @@ private actor EncoderThread {
 
     init(model: TokenizerModel) { self.model = model }
 
-    func encode(_ vectors: [Float], count: Int) throws -> Encoding {
-        try encoder.encode(vectors, count: count)
+    /// The encoding, and how much of the time went to the codebooks.
+    func encode(_ vectors: [Float], count: Int) throws -> (encoding: Encoding, quantise: Duration) {
+        let before = encoder.quantising
+        return (try encoder.encode(vectors, count: count), encoder.quantising - before)
     }
 }
 
@@ -188,30 +204,28 @@ private actor EncoderThread {
 private actor WriterThread {
     private let thread = DedicatedThread(name: "index")
     private let index: IdentifierIndex
-    private let model: TokenizerModel
-    /// For the few items whose natural codes are taken; apart from the encoding thread's, whose scratch it is.
-    private lazy var encoder = FrozenEncoder(model: model)
+    private let distances: ResidualDistances
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     init(model: TokenizerModel, index: IdentifierIndex) {
-        self.model = model
         self.index = index
+        distances = ResidualDistances(model: model)
     }
 
     func apply(_ chunk: Chunk, latents: [Float], now: Int) throws {
-        try index.apply(chunk, ranking: LatentRanking(encoder: encoder, latents: latents), now: now)
+        try index.apply(chunk, distances: ChunkDistances(distances: distances, latents: latents), now: now)
     }
 }
 
-/// Orders codes by their distance to the residuals of a chunk's latent vectors.
-private struct LatentRanking: CodeRanking {
-    let encoder: FrozenEncoder
+/// Distances of the items of a chunk.
+private struct ChunkDistances: ItemDistances {
+    let distances: ResidualDistances
     /// (items of the chunk, latent width), row-major.
     let latents: [Float]
 
-    func ranking(row: Int, below prefix: Identifier) throws -> [Code] {
-        let width = encoder.model.latentWidth
-        return try encoder.ranking(latent: latents[(row * width)..<((row + 1) * width)], prefix: prefix)
+    func distances(row: Int, below prefix: Identifier, into result: inout [Float]) throws {
+        let width = distances.latentWidth
+        try distances.distances(latent: latents[(row * width)..<((row + 1) * width)], below: prefix, into: &result)
     }
 }

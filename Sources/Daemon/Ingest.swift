@@ -93,7 +93,8 @@ struct Ingest: Sendable {
                 "items": "\(result.changes.scanned)", "changed": "\(result.changes.changed.count)",
                 "deleted": "\(result.changes.deleted.count)", "took": "\(took.seconds)",
                 "scan": "\(result.scan.seconds)", "read": "\(result.read.seconds)",
-                "encode": "\(result.encode.seconds)", "write": "\(result.write.seconds)",
+                "encode": "\(result.encode.seconds)", "quantise": "\(result.quantise.seconds)",
+                "write": "\(result.write.seconds)",
             ])
     }
 

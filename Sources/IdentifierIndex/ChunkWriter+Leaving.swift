@@ -48,7 +48,7 @@ extension ChunkWriter {
             ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, status = excluded.status, since = excluded.since
             """)
         insert.bind(1, rejected.id.bytes)
-        insert.bind(2, rejected.digest.bytes)
+        insert.bind(2, rejected.digest)
         insert.bind(3, now)
         try insert.run()
         let record = try PreparedStatement(

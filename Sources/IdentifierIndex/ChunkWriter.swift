@@ -3,11 +3,11 @@ internal import SQLiteStore
 internal import Vocabulary
 
 /// Applies a chunk inside a write transaction: rules 2 to 6 of assignment, policy `reassign`.
-struct ChunkWriter<Ranking: CodeRanking> {
+struct ChunkWriter<Distances: ItemDistances> {
     let database: Database
     let levels: Int
     let codesPerLevel: Int
-    let ranking: Ranking
+    let distances: Distances
     /// Milliseconds since 1970, the same for every row of the chunk.
     let now: Int
 
@@ -22,11 +22,11 @@ struct ChunkWriter<Ranking: CodeRanking> {
     var tally: Tally
     let before: Tally
 
-    init(_ database: Database, levels: Int, codesPerLevel: Int, ranking: Ranking, now: Int) throws {
+    init(_ database: Database, levels: Int, codesPerLevel: Int, distances: Distances, now: Int) throws {
         self.database = database
         self.levels = levels
         self.codesPerLevel = codesPerLevel
-        self.ranking = ranking
+        self.distances = distances
         self.now = now
         selectItem = try PreparedStatement(
             database, "SELECT codes, natural, status FROM item WHERE id = ?")
@@ -123,7 +123,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
 
     func write(_ item: EncodedItem, codes: Identifier, status: ItemStanding) throws {
         upsertItem.bind(1, item.id.bytes)
-        upsertItem.bind(2, item.digest.bytes)
+        upsertItem.bind(2, item.digest)
         upsertItem.bind(3, codes)
         upsertItem.bind(4, item.natural)
         upsertItem.bind(5, Double(item.quantisationError))
@@ -170,18 +170,25 @@ struct ChunkWriter<Ranking: CodeRanking> {
     }
 
     /// The nearest free codes below a prefix, and how many nearer codes of the prefix's level were passed over.
-    func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
+    ///
+    /// Equally near codes are taken in their order.
+    private func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
+        var distances: [Float] = []
         if prefix.count == levels - 1 {
             // Many items with one vector fill bucket after bucket: a full one must cost a look-up, not a scan.
             guard try liveItems(below: prefix) < codesPerLevel else { return nil }
             let taken = try takenCodes(below: prefix)
-            guard taken.count < codesPerLevel else { return nil }
-            for (rank, code) in try ranking.ranking(row: row, below: prefix).enumerated() where !taken.contains(code) {
-                return (prefix.appending(code), rank)
-            }
-            return nil
+            try self.distances.distances(row: row, below: prefix, into: &distances)
+            let free = distances.indices.filter { !taken.contains(Code(truncatingIfNeeded: $0)) }
+            guard let best = free.min(by: { (distances[$0], $0) < (distances[$1], $1) }) else { return nil }
+            let rank = distances.indices.count { (distances[$0], $0) < (distances[best], best) }
+            return (prefix.appending(Code(truncatingIfNeeded: best)), rank)
         }
-        for (rank, code) in try ranking.ranking(row: row, below: prefix).enumerated() where code != except {
+        try self.distances.distances(row: row, below: prefix, into: &distances)
+        let order = distances.indices.sorted { (distances[$0], $0) < (distances[$1], $1) }
+        for (rank, index) in order.enumerated() {
+            let code = Code(truncatingIfNeeded: index)
+            if code == except { continue }
             if let (codes, _) = try free(below: prefix.appending(code), except: nil, row: row) { return (codes, rank) }
         }
         return nil
@@ -190,7 +197,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
     /// Live items below a prefix of at least one code, those of this chunk included; of the empty prefix: none is full.
     func liveItems(below prefix: Identifier) throws -> Int {
         guard !prefix.isEmpty else { return 0 }
-        selectNode.bind(1, prefix.prefix(prefix.count - 1).bytes)
+        selectNode.bind(1, prefix.prefix(prefix.count - 1))
         selectNode.bind(2, Int(prefix[prefix.count - 1]))
         defer { selectNode.reset() }
         return (try selectNode.step() ? selectNode.integer(0) : 0) + nodes[prefix, default: 0]
@@ -255,7 +262,7 @@ struct ChunkWriter<Ranking: CodeRanking> {
         let subtract = try PreparedStatement(
             database, "UPDATE trie_node SET items = items - ? WHERE prefix = ? AND code = ?")
         for (path, change) in nodes.sorted(by: { $0.key < $1.key }) where change != 0 {
-            let prefix = path.prefix(path.count - 1).bytes
+            let prefix = path.prefix(path.count - 1)
             let code = Int(path[path.count - 1])
             if change > 0 {
                 add.bind(1, prefix)

@@ -73,13 +73,13 @@ package final class IdentifierIndex: Sendable {
     /// Applies a chunk in one durable transaction.
     ///
     /// - Parameters:
-    ///   - ranking: orders a level's codes for an item whose natural codes are taken.
+    ///   - distances: asked about items whose natural codes are taken.
     ///   - now: milliseconds since 1970.
     /// - Throws: `StoreError` (nothing is applied), `index.full`.
-    package func apply(_ chunk: Chunk, ranking: some CodeRanking, now: Int) throws {
+    package func apply(_ chunk: Chunk, distances: some ItemDistances, now: Int) throws {
         try store.write { database in
             var writer = try ChunkWriter(
-                database, levels: facts.levels, codesPerLevel: facts.codesPerLevel, ranking: ranking, now: now)
+                database, levels: facts.levels, codesPerLevel: facts.codesPerLevel, distances: distances, now: now)
             try writer.apply(chunk)
         }
     }

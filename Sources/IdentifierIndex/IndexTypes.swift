@@ -66,11 +66,11 @@ package struct Chunk: Sendable {
     package init() {}
 }
 
-/// The codes of a level from nearest to farthest for an item of a chunk, below a prefix of codes.
-///
-/// `row` counts `Chunk.encoded`. The residual is that of the item's latent vector less the prefix's code embeddings.
-package protocol CodeRanking {
-    func ranking(row: Int, below prefix: Identifier) throws -> [Code]
+/// How far an item of a chunk is from every code of a level, below a prefix of codes; asked for collisions only.
+package protocol ItemDistances {
+    /// Squared distances to the codes of level `prefix.count` from what `prefix` leaves of the latent embedding of item
+    /// `row` of `Chunk.encoded`.
+    func distances(row: Int, below prefix: Identifier, into result: inout [Float]) throws
 }
 
 /// How many of what an index holds.

@@ -75,3 +75,39 @@ package enum Nearest {
         }
     }
 }
+
+extension Matrix {
+    /// ‖row − vector‖² of every row, (rows). Sums are taken eight lanes at a time, so the bits depend on the numbers
+    /// alone. O(rows · columns).
+    ///
+    /// - Precondition: `vector` has as many elements as a row.
+    package func squaredDistances(to vector: [Float], into result: inout [Float]) {
+        precondition(vector.count == columns, "a row has another width")
+        if result.count != rows { result = [Float](repeating: 0, count: rows) }
+        let columns = columns
+        withPointer { rows, _ in
+            vector.withUnsafeBufferPointer { vector in
+                result.withUnsafeMutableBufferPointer { result in
+                    guard let other = vector.baseAddress else { return }
+                    for index in result.indices {
+                        let row = rows + index * columns
+                        var lanes = Lanes()
+                        var column = 0
+                        while column + 8 <= columns {
+                            let difference = Lanes.load(row, column) - Lanes.load(other, column)
+                            lanes += difference * difference
+                            column += 8
+                        }
+                        var sum = lanes.sum()
+                        while column < columns {
+                            let difference = row[column] - other[column]
+                            sum += difference * difference
+                            column += 1
+                        }
+                        result[index] = sum
+                    }
+                }
+            }
+        }
+    }
+}

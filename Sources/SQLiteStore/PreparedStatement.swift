@@ -45,7 +45,23 @@ package struct PreparedStatement {
     }
 
     /// Binds codes as two bytes a level, big-endian.
-    package func bind(_ index: Int32, _ codes: Identifier) { bind(index, codes.bytes) }
+    package func bind(_ index: Int32, _ codes: Identifier) {
+        withUnsafeTemporaryAllocation(byteCount: 2 * Identifier.maximumLength, alignment: 2) { buffer in
+            for level in 0..<codes.count {
+                buffer.storeBytes(of: codes[level].bigEndian, toByteOffset: 2 * level, as: UInt16.self)
+            }
+            bind(index, buffer: UnsafeRawBufferPointer(rebasing: buffer[..<(2 * codes.count)]))
+        }
+    }
+
+    /// Binds the sixteen bytes of a digest, big-endian.
+    package func bind(_ index: Int32, _ digest: Digest) {
+        withUnsafeTemporaryAllocation(byteCount: Digest.byteCount, alignment: 8) { buffer in
+            buffer.storeBytes(of: digest.high.bigEndian, toByteOffset: 0, as: UInt64.self)
+            buffer.storeBytes(of: digest.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            bind(index, buffer: UnsafeRawBufferPointer(buffer))
+        }
+    }
 
     package func bind(_ index: Int32, text: String) {
         sqlite3_bind_text(handle, index, text, -1, Self.transient)

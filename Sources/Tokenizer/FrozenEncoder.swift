@@ -38,6 +38,9 @@ package final class FrozenEncoder {
     /// ‖e‖² of each level's codes.
     private let bookNorms: [[Float]]
 
+    /// Time spent on codebooks, of all calls so far; the rest of a call's time is the encoder's.
+    package private(set) var quantising = Duration.zero
+
     // Scratch. The input holds a tile's embeddings as rows; all that follows holds them as columns, which is the side
     // on which kernels treat all places alike.
     private var input = Matrix()
@@ -116,41 +119,12 @@ package final class FrozenEncoder {
             for start in stride(from: 0, to: count, by: places.count) {
                 let end = min(start + places.count, count)
                 encodeTile(vectors[(start * model.inputWidth)..<(end * model.inputWidth)])
+                let begin = ContinuousClock.now
                 quantiseTile(from: start, filled: end - start, into: &result)
+                quantising += begin.duration(to: .now)
             }
         }
         return result
-    }
-
-    /// The codes of level `prefix.count`, nearest first to the residual that `prefix` leaves of a latent embedding; of
-    /// equally near ones the lower first.
-    ///
-    /// With the natural codes as prefix the first is the natural code: the same arithmetic as `encode`. Costs a tile's
-    /// product with one codebook, and a sort.
-    ///
-    /// - Throws: `TokenizerFailure` if the latent has another width or the prefix is no prefix of the model's.
-    package func ranking(latent: ArraySlice<Float>, prefix: Identifier) throws -> [Code] {
-        guard latent.count == model.latentWidth, prefix.count < model.levels,
-            prefix.codes.allSatisfy({ Int($0) < model.codesPerLevel })
-        else {
-            throw TokenizerFailure(
-                "wrong_prefix", .invalid,
-                "a latent of \(latent.count) values with the prefix '\(prefix)' is not one of this model",
-                remedy: "Give \(model.latentWidth) values and fewer than \(model.levels) codes of its codebooks.")
-        }
-        let (last, level, place) = (activations.count - 1, prefix.count, places.lowerBound)
-        activations[last].fill(0)
-        for (row, value) in latent.enumerated() { activations[last][row, place] = value }
-        for row in tileCodes.indices { tileCodes[row] = 0 }
-        for level in 0..<prefix.count {
-            tileCodes[place] = Int(prefix[level])
-            activations[last].subtractFromColumns(model.codebooks[level], at: tileCodes)
-        }
-        BLAS.withThreads(1) { BLAS.multiply(scaledBooks[level], activations[last], into: &products) }
-        let distances = bookNorms[level].indices.map { products[$0, place] + bookNorms[level][$0] }
-        return distances.indices.sorted { (distances[$0], $0) < (distances[$1], $1) }.map {
-            Code(truncatingIfNeeded: $0)
-        }
     }
 
     /// Runs the encoder over one tile, zeros around what is given; the latents are the last activation's columns.

@@ -11,12 +11,6 @@ package struct Digest: Hashable, Sendable {
 
     /// Length of `bytes`.
     package static let byteCount = 16
-
-    /// Sixteen bytes, big-endian.
-    package var bytes: [UInt8] {
-        (0..<8).map { UInt8(truncatingIfNeeded: high >> UInt64(56 - 8 * $0)) }
-            + (0..<8).map { UInt8(truncatingIfNeeded: low >> UInt64(56 - 8 * $0)) }
-    }
 }
 
 /// What an index knows of a run of items, in key order: the side of a merge-join that is not the catalog.

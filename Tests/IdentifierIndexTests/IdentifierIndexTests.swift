@@ -25,7 +25,7 @@ struct IdentifierIndexTests {
         let harness = try IndexHarness()
         try harness.apply([("a", [1, 2, 3]), ("b", [1, 2, 3])])
         let expected = try #require(
-            RingRanking(codes: 4).ranking(row: 1, below: [1, 2]).enumerated().first { $0.element != 3 })
+            RingDistances(codes: 4).ranking(row: 1, below: [1, 2]).enumerated().first { $0.element != 3 })
         #expect(try harness.codes(of: "b") == Identifier([1, 2, expected.element]))
         let row = try #require(try harness.index.collisions(after: nil, limit: 10).first)
         #expect(row.item == id("b"))

@@ -3,13 +3,20 @@ import TestSupport
 import Testing
 import Vocabulary
 
-/// Orders codes by their distance on a ring from a code drawn for the row and prefix: deterministic, and never a no-op.
-struct RingRanking: CodeRanking {
+/// Distances on a ring of codes from one drawn for the row and prefix: deterministic, and never a no-op.
+struct RingDistances: ItemDistances {
     let codes: Int
 
-    func ranking(row: Int, below prefix: Identifier) -> [Code] {
+    func distances(row: Int, below prefix: Identifier, into result: inout [Float]) {
         let start = (row * 7 + prefix.codes.reduce(3) { $0 * 31 + Int($1) }) % codes
-        return (0..<codes).map { Code(($0 + start) % codes) }
+        result = (0..<codes).map { Float(($0 - start + codes) % codes) }
+    }
+
+    /// The codes, nearest first.
+    func ranking(row: Int, below prefix: Identifier) -> [Code] {
+        var result: [Float] = []
+        distances(row: row, below: prefix, into: &result)
+        return result.indices.sorted { result[$0] < result[$1] }.map { Code($0) }
     }
 }
 
@@ -53,7 +60,7 @@ final class IndexHarness {
             RejectedItem(id: id($0), digest: Digest(high: digest, low: 2), reason: "not_finite", detail: "a NaN")
         }
         chunk.cursor = cursor
-        try index.apply(chunk, ranking: RingRanking(codes: codes), now: 1_000)
+        try index.apply(chunk, distances: RingDistances(codes: codes), now: 1_000)
     }
 
     func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0]?.codes }

@@ -91,32 +91,6 @@ import Vocabulary
             + [encoding.quantisationErrors[row].bitPattern]
     }
 
-    @Test("the ranking starts with the natural code, at every level, and is in order of distance") func ranking() throws
-    {
-        let model = try Fixtures.frozen()
-        let encoder = FrozenEncoder(model: model)
-        let encoding = try encoder.encode(embeddings(50), count: 50)
-        for item in 0..<50 {
-            let latent = encoding.latents[(item * 32)..<(item * 32 + 32)]
-            var residual = latent.map(Double.init)
-            var prefix = Identifier()
-            for level in 0..<4 {
-                let ranking = try encoder.ranking(latent: latent, prefix: prefix)
-                #expect(ranking.first == encoding.codes[item * 4 + level])
-                #expect(Set(ranking).count == 256)
-                let distances = ranking.map { code in
-                    zip(residual, model.codebooks[level].row(Int(code))).reduce(0.0) {
-                        $0 + ($1.0 - Double($1.1)) * ($1.0 - Double($1.1))
-                    }
-                }
-                #expect(zip(distances, distances.dropFirst()).allSatisfy { $0 <= $1 + 1e-4 })
-                let code = encoding.codes[item * 4 + level]
-                for (j, value) in model.codebooks[level].row(Int(code)).enumerated() { residual[j] -= Double(value) }
-                prefix.append(code)
-            }
-        }
-    }
-
     @Test("ties go to the lowest code, and a codebook need not be a multiple of eight") func ties() throws {
         let identity = Layer(
             weight: Matrix(rows: 2, columns: 2, [1, 0, 0, 1]), bias: Matrix(rows: 1, columns: 2))
@@ -125,7 +99,6 @@ import Vocabulary
         let result = try FrozenEncoder(model: model).encode([1, 1], count: 1)
         #expect(result.codes == [1])
         #expect(result.margins == [0])
-        #expect(try FrozenEncoder(model: model).ranking(latent: [1, 1], prefix: []) == [1, 2, 0])
     }
 
     @Test("values that are not finite are named, and leave the other rows alone") func notFinite() throws {
@@ -142,13 +115,9 @@ import Vocabulary
         #expect(try encoder.encode(bad, count: 3).unusable == [1])
     }
 
-    @Test("a wrong width or prefix is refused") func wrong() throws {
+    @Test("a wrong width is refused") func wrong() throws {
         let encoder = FrozenEncoder(model: try Fixtures.frozen())
         #expect(throws: TokenizerFailure.self) { try encoder.encode([1, 2, 3], count: 1) }
-        #expect(throws: TokenizerFailure.self) { try encoder.ranking(latent: [1], prefix: []) }
-        let latent = [Float](repeating: 0, count: 32)
-        #expect(throws: TokenizerFailure.self) { try encoder.ranking(latent: latent[...], prefix: [256]) }
-        #expect(throws: TokenizerFailure.self) { try encoder.ranking(latent: latent[...], prefix: [1, 2, 3, 4]) }
         #expect(try encoder.encode([], count: 0).codes.isEmpty)
     }
 }
