@@ -53,6 +53,8 @@ package final class CatalogReader {
     private let environment: LMDBEnvironment
     private let boot: String
     private let embeddings: LMDBDatabase
+    /// Whether `meta` was rewritten since the catalog was opened.
+    private var formatChanged = false
 
     /// Opens the catalog in the folder `path`.
     ///
@@ -91,8 +93,17 @@ package final class CatalogReader {
             transaction: same ? environment.lastTransaction : 0, boot: boot)
     }
 
-    /// Whether the path still names the file that this reader has open.
-    package var isCurrent: Bool { FileIdentity(path + "/data.mdb") == environment.identity }
+    /// Whether the path still names the file that this reader has open, and the file's format is the one it read.
+    package var isCurrent: Bool { !formatChanged && FileIdentity(path + "/data.mdb") == environment.identity }
+
+    /// Refuses a snapshot whose `meta` is not what this reader was opened with: its vectors would be misread.
+    private func confirmFormat(_ transaction: borrowing LMDBTransaction) throws {
+        guard try Self.readFormat(transaction, path: path) == format else {
+            formatChanged = true
+            throw CatalogError(
+                .busy, "The format of the catalog \(path) was changed.", remedy: "It is opened anew by itself.")
+        }
+    }
 
     /// Number of items (keys of `embeddings`). O(1).
     package func count() throws -> Int {
@@ -110,6 +121,7 @@ package final class CatalogReader {
     package func changes(known: (_ after: ItemID?) throws -> KnownItems) throws -> ChangeSet {
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
+        try confirmFormat(transaction)
         var changes = ChangeSet(
             version: CatalogVersion(
                 device: environment.identity.device, inode: environment.identity.inode,
@@ -162,6 +174,7 @@ package final class CatalogReader {
     /// Reads the vectors of items in one short snapshot. O(items · log n + bytes).
     package func vectors(of items: some Collection<ItemID>) throws -> VectorBatch {
         let transaction = try LMDBTransaction(environment, readOnly: true)
+        try confirmFormat(transaction)
         var batch = VectorBatch()
         batch.items.reserveCapacity(items.count)
         batch.digests.reserveCapacity(items.count)
@@ -281,10 +294,10 @@ package final class CatalogReader {
             throw lmdbError("stat", environment.path, errno)
         }
         let required = environment.requiredFileSize
-        guard Int(status.st_size) >= required else {
+        guard let required, Int(status.st_size) >= required else {
             throw CatalogError(
                 .damaged,
-                "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required).",
+                "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required.map(String.init) ?? "more").",
                 remedy: "It was truncated: restore it from a copy (mdb_copy).")
         }
     }

@@ -29,14 +29,15 @@ package final class CatalogWriter {
                 .wrongDimension, "A catalog cannot have the dimension \(format.dimension).",
                 remedy: "Give 1 to \(CatalogFormat.maximumDimension).")
         }
-        guard access(path + "/data.mdb", F_OK) != 0 else {
+        if mkdir(path, 0o777) != 0, errno != EEXIST { throw lmdbError("mkdir", path, errno) }
+        let environment = try LMDBEnvironment(path: path, flags: 0, mapSize: mapSize)
+        let transaction = try LMDBTransaction(environment, readOnly: false)
+        // An environment without any database is one whose making was cut short.
+        guard try transaction.namedDatabases() == 0 else {
             throw CatalogError(
                 .alreadyExists, "There is a catalog at \(path) already.",
                 remedy: "Choose another folder, or remove data.mdb and lock.mdb first.")
         }
-        if mkdir(path, 0o777) != 0, errno != EEXIST { throw lmdbError("mkdir", path, errno) }
-        let environment = try LMDBEnvironment(path: path, flags: 0, mapSize: mapSize)
-        let transaction = try LMDBTransaction(environment, readOnly: false)
         guard let meta = try transaction.database(DatabaseName.meta, create: true) else { return }
         _ = try transaction.database(DatabaseName.embeddings, create: true)
         let entries = [
@@ -120,7 +121,14 @@ package struct CatalogTransaction: ~Copyable {
         for value in embedding {
             switch format.elementType {
             case .f32: withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
-            case .f16: withUnsafeBytes(of: Float16(value).bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
+            case .f16:
+                let half = Float16(value)
+                guard half.isFinite else {
+                    throw CatalogError(
+                        .notFinite, "The vector of item \(item.text) holds \(value), which f16 cannot.",
+                        remedy: "Scale the vectors, or make a catalog with `--dtype f32`.")
+                }
+                withUnsafeBytes(of: half.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
             }
         }
         try put(DatabaseName.embeddings, item.bytes, bytes)
@@ -167,11 +175,25 @@ package struct CatalogTransaction: ~Copyable {
                 .badKey, "A user's name of \(user.count) bytes cannot be a key.",
                 remedy: "Use 1 to \(ItemID.maximumLength - 13) bytes without a zero byte.")
         }
+        let key = Self.interactionKey(user, milliseconds: milliseconds, tieBreaker: tieBreaker)
+        try put(DatabaseName.interactions, key, item.bytes)
+    }
+
+    /// Removes a user's interactions without a time from a tie-breaker on: the rest of a longer history that stood there.
+    package mutating func removeInteractions(of user: [UInt8], from tieBreaker: UInt32) throws {
+        guard let database = try transaction.database(DatabaseName.interactions) else { return }
+        var next = tieBreaker
+        while try transaction.delete(database, Self.interactionKey(user, milliseconds: 0, tieBreaker: next)) {
+            next += 1
+        }
+    }
+
+    private static func interactionKey(_ user: [UInt8], milliseconds: UInt64, tieBreaker: UInt32) -> [UInt8] {
         var key = user
         key.append(0)
         withUnsafeBytes(of: milliseconds.bigEndian) { key.append(contentsOf: $0) }
         withUnsafeBytes(of: tieBreaker.bigEndian) { key.append(contentsOf: $0) }
-        try put(DatabaseName.interactions, key, item.bytes)
+        return key
     }
 
     /// Removes an item: its embedding, its JSON object and its CF embedding. Returns whether there was one.

@@ -60,6 +60,14 @@ struct FileIdentity: Hashable, Sendable {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
     }
+
+    /// The identity of an open file, or nil if it cannot be read.
+    init?(descriptor: Int32) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
 }
 
 /// An open LMDB environment. Not Sendable: all calls come from one thread at a time.
@@ -85,27 +93,36 @@ final class LMDBEnvironment {
         var handle: OpaquePointer?
         try lmdb("mdb_env_create", path, mdb_env_create(&handle))
         guard let handle else { throw CatalogError(.lmdb, "LMDB gave no environment.", remedy: "Free some memory.") }
+        var claimed: FileIdentity?
         do {
             try lmdb("mdb_env_set_maxdbs", path, mdb_env_set_maxdbs(handle, Self.maximumDatabases))
             try lmdb("mdb_env_set_mapsize", path, mdb_env_set_mapsize(handle, mapSize))
             // Refuse before opening: to open and close again would already have dropped the other handle's locks.
-            let before = FileIdentity(path + "/data.mdb")
-            if let before { try Self.claim(before, path) }
-            let result = mdb_env_open(handle, path, UInt32(flags), 0o660)
-            if result != 0, let before { Self.release(before) }
-            try lmdb("mdb_env_open", path, result)
-            guard let identity = FileIdentity(path + "/data.mdb") else { throw lmdbError("stat", path, errno) }
-            if before == nil { try Self.claim(identity, path) }
+            if let before = FileIdentity(path + "/data.mdb") {
+                try Self.claim(before, path)
+                claimed = before
+            }
+            try lmdb("mdb_env_open", path, mdb_env_open(handle, path, UInt32(flags), 0o660))
+            var descriptor: mdb_filehandle_t = -1
+            try lmdb("mdb_env_get_fd", path, mdb_env_get_fd(handle, &descriptor))
+            // LMDB 0.9.24 opens the data file without O_CLOEXEC; a child that inherits it could drop our locks.
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            // Of the open file, not of the path: another one may have been moved there meanwhile.
+            guard let identity = FileIdentity(descriptor: descriptor) else { throw lmdbError("fstat", path, errno) }
+            if identity != claimed {
+                if let before = claimed { Self.release(before) }
+                claimed = nil
+                try Self.claim(identity, path)
+                claimed = identity
+            }
             self.identity = identity
         } catch {
             mdb_env_close(handle)
+            if let claimed { Self.release(claimed) }
             throw error
         }
         self.handle = handle
         self.path = path
-        // LMDB 0.9.24 opens the data file without O_CLOEXEC; a child that inherits it could drop our locks.
-        var descriptor: mdb_filehandle_t = -1
-        if mdb_env_get_fd(handle, &descriptor) == 0 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     }
 
     deinit {
@@ -129,7 +146,7 @@ final class LMDBEnvironment {
     var lastTransaction: UInt64 {
         var info = MDB_envinfo()
         mdb_env_info(handle, &info)
-        return UInt64(info.me_last_txnid)
+        return UInt64(bitPattern: Int64(info.me_last_txnid))
     }
 
     /// Bytes of address space that the map has.
@@ -139,13 +156,16 @@ final class LMDBEnvironment {
         return Int(info.me_mapsize)
     }
 
-    /// Bytes that data.mdb must have for every page that the last commit names to be there.
-    var requiredFileSize: Int {
+    /// Bytes that data.mdb must have for every page that the last commit names to be there; nil if that is no number
+    /// that a file can have, as in a damaged file.
+    var requiredFileSize: Int? {
         var info = MDB_envinfo()
         var statistics = MDB_stat()
         mdb_env_info(handle, &info)
         mdb_env_stat(handle, &statistics)
-        return (Int(info.me_last_pgno) + 1) * Int(statistics.ms_psize)
+        let (pages, overflow) = Int(info.me_last_pgno).addingReportingOverflow(1)
+        let (bytes, tooMany) = pages.multipliedReportingOverflow(by: Int(statistics.ms_psize))
+        return overflow || tooMany || bytes < 0 ? nil : bytes
     }
 
     /// Slots of readers that died are freed. Returns how many.
@@ -190,7 +210,7 @@ struct LMDBTransaction: ~Copyable {
     deinit { if let live { mdb_txn_abort(live) } }
 
     /// The transaction's number: of the snapshot it reads, or of the commit it will be.
-    var number: UInt64 { UInt64(mdb_txn_id(handle)) }
+    var number: UInt64 { UInt64(bitPattern: Int64(mdb_txn_id(handle))) }
 
     /// Commits. On failure nothing of it is in the catalog.
     consuming func commit() throws {
@@ -222,6 +242,13 @@ struct LMDBTransaction: ~Copyable {
                 remedy: "Write it anew without MDB_REVERSEKEY, MDB_INTEGERKEY and MDB_DUPSORT.")
         }
         return LMDBDatabase(index: index)
+    }
+
+    /// How many named databases (and other entries) the unnamed one has. O(1).
+    func namedDatabases() throws -> Int {
+        var main: MDB_dbi = 0
+        try lmdb("mdb_dbi_open", environment.path, mdb_dbi_open(handle, nil, 0, &main))
+        return try count(LMDBDatabase(index: main))
     }
 
     /// How many entries a database has. O(1).

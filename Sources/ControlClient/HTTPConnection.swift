@@ -44,13 +44,12 @@ final class HTTPConnection {
             }
         }
         guard result == 0 else {
-            let reason = errno
-            close(descriptor)
-            throw Self.failed("connect", path, reason)
+            // Every property is set, so deinit runs, and closes.
+            throw Self.failed("connect", path, errno)
         }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     private static func failed(_ call: String, _ path: String, _ reason: Int32) -> ControlFailure {
         switch reason {

@@ -5,7 +5,7 @@ internal import Vocabulary
 
 /// What the ingest knows and the control answers read: small, behind one lock, never held across a call that blocks.
 final class Board: Sendable {
-    /// The generations at work and how the catalog is.
+    /// The generations at work and how the catalog is. Only the ingest changes which generations there are.
     struct State: Sendable {
         /// The active generation.
         var active: GenerationPipeline?
@@ -21,13 +21,17 @@ final class Board: Sendable {
         var fullScans = 0
         var lastScan: Duration?
         var lastScanned: Int?
+
+        /// The generation at work with this number.
+        func pipeline(_ number: Int) -> GenerationPipeline? {
+            active?.number == number ? active : others.first { $0.number == number }
+        }
     }
 
     /// Where a problem is met.
-    enum Place: Int, Sendable, Comparable {
-        case catalog, ingest, generation
-
-        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    enum Place: Sendable, Hashable, Comparable {
+        case catalog
+        case generation(Int)
     }
 
     private let state = Mutex(State())

@@ -4,7 +4,7 @@ internal import Vocabulary
 
 /// The daemon's one handle of the catalog, on a thread of its own, as LMDB's rules demand.
 ///
-/// It opens the catalog when it can and opens it anew when another file is moved into its place.
+/// It opens the catalog when it can, and anew when another file is moved into its place or its format is changed.
 actor CatalogWatch {
     private let path: String
     private let thread = DedicatedThread(name: "catalog")
@@ -41,6 +41,12 @@ actor CatalogWatch {
             $0.looks += 1
             $0.lastLook = .now
         }
+        if cleared.duration(to: .now) > Self.readerCheck {
+            // Slots of readers that died keep old pages alive, in everybody's catalog.
+            reader.clearDeadReaders()
+            cleared = .now
+        }
+        if let waiter, waiter.version != version { wake() }
         return (version, format)
     }
 
@@ -55,7 +61,7 @@ actor CatalogWatch {
             }
             await withCheckedContinuation { continuation in
                 waiter = (continuation, version)
-                thread.whenIdle(for: interval) { [weak self] in self?.assumeIsolated { $0.tick() } }
+                thread.every(interval) { [weak self] in self?.assumeIsolated { $0.tick() } }
             }
         } onCancel: {
             Task { await wake() }
@@ -64,7 +70,7 @@ actor CatalogWatch {
 
     /// Ends the wait for a change: there is something else to do.
     func wake() {
-        thread.whenIdle(for: interval, nil)
+        thread.every(interval, nil)
         guard let waiter else {
             woken = true
             return
@@ -74,14 +80,8 @@ actor CatalogWatch {
     }
 
     private func tick() {
-        guard let waiter else { return }
-        if cleared.duration(to: .now) > Self.readerCheck {
-            // Slots of readers that died keep old pages alive, in everybody's catalog.
-            reader?.clearDeadReaders()
-            cleared = .now
-        }
         // What is wrong, if anything, is found again and reported by whoever waits.
-        if (try? look().version) != waiter.version { wake() }
+        if (try? look()) == nil { wake() }
     }
 
     /// What `known` lacks against the catalog as it is now.

@@ -34,6 +34,13 @@ struct DaemonError: Failure {
         }
     }
 
+    /// A tokenizer and the catalog have vectors of different widths.
+    static func dimensions(of what: String, _ width: Int, catalog: Int) -> DaemonError {
+        DaemonError(
+            .dimensionMismatch, "\(what) takes vectors of \(width) numbers; the catalog has \(catalog).",
+            remedy: "Publish a tokenizer trained on this catalog's embeddings.")
+    }
+
     /// Nothing has been published yet.
     static let noGeneration = DaemonError(
         .noGeneration, "No generation is active.", remedy: "Publish a tokenizer with `letter generation publish MODEL`."

@@ -5,28 +5,54 @@ internal import Generations
 internal import Glibc
 internal import IdentifierIndex
 internal import Logging
+internal import Synchronization
 internal import Tokenizer
 internal import Vocabulary
 
 /// Answers of the daemon: each call takes the generation that is active when it begins, and names it.
-struct DaemonService: ControlService {
+final class DaemonService: ControlService {
     let catalogPath: String
     let catalog: CatalogWatch
     let state: StateDirectory
     let registry: GenerationRegistry
     let board: Board
     let ingest: Ingest
-    /// Where the index and the registry are read.
+    /// Where the index is read for short answers.
     let disk: BlockingPool
+    /// Where dumps are read, one at a time, and where models are received and checked, one at a time.
+    let dumps: BlockingPool
+    let models: BlockingPool
+    /// Dumps that are held in memory now.
+    let dumpsUnderWay = Mutex(0)
     let logger: Logger
     let started = ContinuousClock.now
+
+    /// Most dumps at a time.
+    private static let mostDumps = 2
+
+    init(
+        catalogPath: String, catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board,
+        ingest: Ingest, disk: BlockingPool, logger: Logger
+    ) {
+        self.catalogPath = catalogPath
+        self.catalog = catalog
+        self.state = state
+        self.registry = registry
+        self.board = board
+        self.ingest = ingest
+        self.disk = disk
+        self.logger = logger
+        dumps = BlockingPool(name: "dump", threads: 1)
+        models = BlockingPool(name: "models", threads: 1)
+    }
 
     // MARK: - How it is
 
     func status() async throws -> Status {
         let now = board.now
-        let tally = try await tally(now.active)
-        let answered = now.active?.state.cursor
+        let progress = now.active?.state
+        let tally = progress?.tally
+        let answered = progress?.cursor
         var lag: UInt64 = 0
         if let seen = now.seen, now.active != nil {
             let sameFile = answered?.device == seen.device && answered?.inode == seen.inode
@@ -51,9 +77,11 @@ struct DaemonService: ControlService {
         return status
     }
 
-    private func tally(_ pipeline: GenerationPipeline?) async throws -> Tally? {
-        guard let pipeline else { return nil }
-        return try await disk.run { try pipeline.index.tally() }
+    /// Milliseconds since 1970.
+    static func milliseconds() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
 
     private func serviceState(_ now: Board.State) -> ServiceState {
@@ -77,7 +105,8 @@ struct DaemonService: ControlService {
                     return try await waitCaughtUp(timeout: deadline - .now)
                 }
             }
-            try await Task.sleep(for: .milliseconds(5))
+            // A catalog that cannot be read is not opened more often than the ingest does it.
+            try await Task.sleep(for: target == nil ? max(catalog.interval, .milliseconds(50)) : .milliseconds(5))
         } while ContinuousClock.now < deadline
         let why = board.now.problems.sorted { $0.key < $1.key }.first?.value.message
         throw DaemonError(
@@ -99,22 +128,9 @@ struct DaemonService: ControlService {
 
     func items(_ ids: [ItemID]) async throws -> ItemsAnswer {
         try await read { active in
-            let rows = try active.index.items(ids)
-            var answers: [ItemAnswer] = []
-            answers.reserveCapacity(ids.count)
-            var unknown: [Int] = []
-            for (position, (id, row)) in zip(ids, rows).enumerated() {
-                if row == nil { unknown.append(position) }
-                answers.append(
-                    ItemAnswer(
-                        item: id, codes: row?.codes, status: row.map { ControlAPI.ItemStatus($0.status) } ?? .unknown,
-                        generation: active.number))
-            }
-            if !unknown.isEmpty {
-                let deleted = try active.index.deleted(unknown.map { ids[$0] })
-                for (position, isDeleted) in zip(unknown, deleted) where isDeleted {
-                    answers[position].status = .deleted
-                }
+            let answers = zip(ids, try active.index.items(ids)).map { id, found in
+                ItemAnswer(
+                    item: id, codes: found.row?.codes, status: ControlAPI.ItemStatus(found), generation: active.number)
             }
             return ItemsAnswer(generation: active.number, items: answers)
         }
@@ -122,12 +138,12 @@ struct DaemonService: ControlService {
 
     func identifiers(_ identifiers: [Identifier]) async throws -> IdentifiersAnswer {
         try await read { active in
-            let items = try active.index.items(of: identifiers)
-            let buried = try active.index.buried(identifiers)
-            let answers = identifiers.indices.map { position in
-                IdentifierAnswer(
-                    codes: identifiers[position], items: items[position].map { [$0] } ?? [],
-                    status: items[position] == nil && buried[position] ? .deleted : nil, generation: active.number)
+            let answers = zip(identifiers, try active.index.owners(of: identifiers)).map { codes, owner in
+                switch owner {
+                case .item(let item): IdentifierAnswer(codes: codes, items: [item], generation: active.number)
+                case .deleted: IdentifierAnswer(codes: codes, items: [], status: .deleted, generation: active.number)
+                case .nobody: IdentifierAnswer(codes: codes, items: [], generation: active.number)
+                }
             }
             return IdentifiersAnswer(generation: active.number, identifiers: answers)
         }
@@ -186,8 +202,18 @@ struct DaemonService: ControlService {
     }
 
     func dump(_ write: @Sendable (DumpBatch) async throws -> Void) async throws {
+        guard let active = board.now.active else { throw DaemonError.noGeneration }
+        try dumpsUnderWay.withLock { count in
+            guard count < Self.mostDumps else {
+                throw DaemonError(
+                    .busy, "\(count) dumps are under way, and each holds the whole index in memory.",
+                    remedy: "Try again when they are done.")
+            }
+            count += 1
+        }
+        defer { dumpsUnderWay.withLock { $0 -= 1 } }
         // The whole dump is one snapshot, held in memory: a slow client must not hold a transaction open.
-        let (number, dump) = try await read { ($0.number, try $0.index.dump()) }
+        let (number, dump) = (active.number, try await dumps.run { try active.index.dump() })
         var position = 0
         repeat {
             let end = min(position + 1_000, dump.count)
@@ -202,11 +228,16 @@ struct DaemonService: ControlService {
 }
 
 extension ControlAPI.ItemStatus {
-    init(_ standing: ItemStanding) {
-        switch standing {
-        case .live: self = .live
-        case .stale: self = .stale
-        case .quarantined: self = .quarantined
+    init(_ found: ItemLookup) {
+        switch found {
+        case .deleted: self = .deleted
+        case .unknown: self = .unknown
+        case .known(let row):
+            switch row.status {
+            case .live: self = .live
+            case .stale: self = .stale
+            case .quarantined: self = .quarantined
+            }
         }
     }
 }

@@ -3,9 +3,10 @@ internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
-/// A thread of its own for an actor whose methods block: LMDB, SQLite and BLAS never run on the cooperative pool.
+/// A thread of its own for actors whose methods block: LMDB, SQLite and BLAS never run on the cooperative pool.
 ///
-/// Lives as long as the process: an actor's executor must outlast the actor.
+/// Several actors may share one; their methods then take turns. Lives as long as the process, for an actor's executor
+/// must outlast the actor: threads are made at start, never with what comes and goes.
 final class DedicatedThread: SerialExecutor {
     private let name: String
     private let jobs = Mutex<[UnownedJob]>([])
@@ -13,11 +14,12 @@ final class DedicatedThread: SerialExecutor {
     private let waiting = DispatchSemaphore(value: 0)
     /// The thread, once it runs.
     private let identity = Atomic<UInt>(0)
-    /// What is done when there was nothing else to do for a while.
+    /// What is done again and again between the jobs.
     private let tick = Mutex<Tick?>(nil)
 
     private struct Tick: Sendable {
         var interval: Duration
+        var due: ContinuousClock.Instant
         var body: @Sendable () -> Void
     }
 
@@ -26,25 +28,15 @@ final class DedicatedThread: SerialExecutor {
     /// - Parameter name: shown by `ps -L`; at most 15 bytes.
     init(name: String) {
         self.name = name
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(self).toOpaque()
-        let result = pthread_create(
-            &thread, nil,
-            { context in
-                guard let context else { return nil }
-                Unmanaged<DedicatedThread>.fromOpaque(context).takeUnretainedValue().loop()
-                return nil
-            }, context)
-        precondition(result == 0, "cannot start the thread \(name): \(String(cString: strerror(result)))")
-        letter_name_thread(thread, name)
+        startThread(name: name) { self.loop() }
     }
 
-    /// Calls `body` on this thread each time it has had nothing to do for `interval`; nil ends that.
+    /// Calls `body` on this thread every `interval` between its jobs, from an interval on from now; nil ends that.
     ///
     /// One timed wait of one thread: a look at the catalog by a sleeping task would wake three threads, twenty times a
     /// second. Set from a job of this thread.
-    func whenIdle(for interval: Duration, _ body: (@Sendable () -> Void)?) {
-        tick.withLock { $0 = body.map { Tick(interval: interval, body: $0) } }
+    func every(_ interval: Duration, _ body: (@Sendable () -> Void)?) {
+        tick.withLock { $0 = body.map { Tick(interval: interval, due: .now + interval, body: $0) } }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -61,12 +53,15 @@ final class DedicatedThread: SerialExecutor {
         identity.store(pthread_self(), ordering: .relaxed)
         let executor = asUnownedSerialExecutor()
         while true {
-            if let tick = tick.withLock({ $0 }) {
-                let nanoseconds = Int(tick.interval.seconds * 1e9)
-                guard waiting.wait(timeout: .now() + .nanoseconds(nanoseconds)) == .success else {
-                    tick.body()
-                    continue
+            if let next = tick.withLock({ $0 }) {
+                // The time is absolute: a thread that is never idle must still look at the catalog.
+                let rest = max(0, ContinuousClock.now.duration(to: next.due).seconds)
+                let come = waiting.wait(timeout: .now() + .nanoseconds(Int(rest * 1e9))) == .success
+                if ContinuousClock.now >= next.due {
+                    tick.withLock { $0?.due = .now + next.interval }
+                    next.body()
                 }
+                guard come else { continue }
             } else {
                 waiting.wait()
             }
@@ -76,28 +71,46 @@ final class DedicatedThread: SerialExecutor {
     }
 }
 
-/// Runs blocking closures on a few threads of their own, in turn: the readers of the index.
+/// Runs blocking closures on a few threads of their own, whichever is free first.
 final class BlockingPool: Sendable {
-    private actor Worker {
-        private let thread: DedicatedThread
-        nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+    private let closures = Mutex<[@Sendable () -> Void]>([])
+    /// Counts the closures that wait.
+    private let waiting = DispatchSemaphore(value: 0)
 
-        init(name: String) { thread = DedicatedThread(name: name) }
-
-        func run<R: Sendable>(_ body: @Sendable () throws -> R) rethrows -> R { try body() }
-    }
-
-    private let workers: [Worker]
-    private let next = Atomic<Int>(0)
-
-    /// A pool of `threads` threads.
+    /// A pool of `threads` threads, which live as long as the process.
     init(name: String, threads: Int) {
-        workers = (0..<max(1, threads)).map { Worker(name: "\(name)-\($0)") }
+        for number in 0..<max(1, threads) {
+            startThread(name: "\(name)-\(number)") {
+                while true {
+                    self.waiting.wait()
+                    self.closures.withLock { $0.removeFirst() }()
+                }
+            }
+        }
     }
 
-    /// Runs `body` on one of the threads, after what it was given before.
-    func run<R: Sendable>(_ body: @Sendable () throws -> R) async rethrows -> R {
-        let turn = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        return try await workers[Int(UInt(bitPattern: turn) % UInt(workers.count))].run(body)
+    /// Runs `body` on one of the threads, after what waits already.
+    func run<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
+        try await withCheckedThrowingContinuation { continuation in
+            closures.withLock { $0.append { continuation.resume(with: Result { try body() }) } }
+            waiting.signal()
+        }
     }
+}
+
+/// Starts a thread that never ends. The few there are are made when the daemon starts.
+private func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
+    final class Box: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    var thread = pthread_t()
+    let result = pthread_create(
+        &thread, nil,
+        { box in
+            if let box { Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body() }
+            return nil
+        }, Unmanaged.passRetained(Box(body)).toOpaque())
+    precondition(result == 0, "cannot start the thread \(name): \(String(cString: strerror(result)))")
+    letter_name_thread(thread, name)
 }

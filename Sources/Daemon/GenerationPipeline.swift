@@ -4,13 +4,19 @@ internal import Synchronization
 internal import Tokenizer
 internal import Vocabulary
 
-/// One generation at work: its frozen tokenizer and its index, and the two threads that they block.
+/// The threads that generations at work take turns on.
+struct PipelineThreads: Sendable {
+    let encode = DedicatedThread(name: "encode")
+    let index = DedicatedThread(name: "index")
+}
+
+/// One generation at work: its frozen tokenizer and its index.
+///
+/// The ingest alone brings it forward, one catch-up at a time; anybody may ask how far it is.
 final class GenerationPipeline: Sendable {
     let number: Int
     let model: TokenizerModel
     let index: IdentifierIndex
-    /// Milliseconds since 1970.
-    let created: Int
 
     private let encoder: EncoderThread
     private let writer: WriterThread
@@ -21,10 +27,22 @@ final class GenerationPipeline: Sendable {
     struct Progress: Sendable {
         /// The version answered; nil before the first build is complete.
         var cursor: CatalogVersion?
+        var tally: Tally
         /// Items done and to do in the change set at hand.
         var done = 0
         var expected = 0
+        /// Whether a catch-up is under way.
+        var isBusy = false
+        /// Whether the registry knows that the index was complete once.
+        var isSettled = false
+        /// After a failure: when to try again, and how long to wait after the next one.
+        var retry: ContinuousClock.Instant?
+        var pause = firstPause
     }
+
+    /// Pauses after a failure: doubled from the first to the last.
+    private static let firstPause = Duration.milliseconds(200)
+    private static let lastPause = Duration.seconds(10)
 
     /// Items that are read and encoded together: the vectors in memory are two such blocks.
     static let blockItems = 8_192
@@ -32,21 +50,42 @@ final class GenerationPipeline: Sendable {
     /// rewrites most of its pages; each transaction more is the whole table written once more.
     static let chunkItems = 65_536
 
-    init(number: Int, model: TokenizerModel, index: IdentifierIndex, created: Int) throws {
+    init(number: Int, model: TokenizerModel, index: IdentifierIndex, threads: PipelineThreads) throws {
         self.number = number
         self.model = model
         self.index = index
-        self.created = created
-        encoder = EncoderThread(model: model)
-        writer = WriterThread(model: model, index: index)
-        progress = Mutex(Progress(cursor: try index.cursor()))
+        encoder = EncoderThread(model: model, thread: threads.encode)
+        writer = WriterThread(model: model, index: index, thread: threads.index)
+        progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
     }
 
     /// How far the index is now.
     var state: Progress { progress.withLock { $0 } }
 
     /// Whether the index answers this version of the catalog.
-    func answers(_ version: CatalogVersion) -> Bool { state.cursor == version }
+    func answers(_ version: CatalogVersion) -> Bool { progress.withLock { $0.cursor == version } }
+
+    /// Whether the registry knows that the index was complete once.
+    var isSettled: Bool { progress.withLock { $0.isSettled } }
+    func settled() { progress.withLock { $0.isSettled = true } }
+
+    /// Whether it failed and is to be tried again, and whether that time has come (also true if it did not fail).
+    var mustRetry: Bool { progress.withLock { $0.retry != nil } }
+    var isDue: Bool { progress.withLock { $0.retry.map { $0 <= .now } ?? true } }
+
+    func failed() {
+        progress.withLock {
+            $0.retry = .now + $0.pause
+            $0.pause = min($0.pause * 2, Self.lastPause)
+        }
+    }
+
+    func succeeded() {
+        progress.withLock {
+            $0.retry = nil
+            $0.pause = Self.firstPause
+        }
+    }
 
     /// Brings the index to the catalog's present version: compares, then encodes and writes chunk by chunk.
     ///
@@ -54,12 +93,19 @@ final class GenerationPipeline: Sendable {
     /// in the index is found again by its digest.
     ///
     /// - Parameter between: awaited after each chunk.
+    /// - Precondition: no other catch-up of this generation is under way.
     /// - Returns: what was done, and where the time went.
     func catchUp(
         _ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}
     ) async throws -> Reconciliation {
+        progress.withLock { $0.isBusy = true }
+        defer { progress.withLock { $0.isBusy = false } }
         let start = ContinuousClock.now
-        let changes = try await catalog.changes { [index] in try index.known(after: $0, limit: Self.blockItems) }
+        let changes = try await catalog.changes { [index] id in
+            // A scan of millions of items must not keep the daemon from ending.
+            try Task.checkCancellation()
+            return try index.known(after: id, limit: Self.blockItems)
+        }
         var result = Reconciliation(changes: changes, scan: start.duration(to: .now))
         progress.withLock {
             $0.done = 0
@@ -102,6 +148,7 @@ final class GenerationPipeline: Sendable {
         var prepared = Prepared(chunk: Chunk())
         var rest = items
         while !rest.isEmpty {
+            try Task.checkCancellation()
             try await prepare(rest.prefix(Self.blockItems), catalog, into: &prepared)
             rest = rest.dropFirst(Self.blockItems)
         }
@@ -147,13 +194,14 @@ final class GenerationPipeline: Sendable {
 
     private func apply(_ prepared: Prepared, now: Int, _ result: inout Reconciliation) async throws {
         let start = ContinuousClock.now
-        try await writer.apply(prepared.chunk, latents: prepared.latents, now: now)
+        let tally = try await writer.apply(prepared.chunk, latents: prepared.latents, now: now)
         result.write += start.duration(to: .now)
         result.read += prepared.read
         result.encode += prepared.encode
         result.quantise += prepared.quantise
         progress.withLock {
             $0.done += prepared.chunk.deleted.count + prepared.chunk.encoded.count + prepared.chunk.rejected.count
+            $0.tally = tally
             if let cursor = prepared.chunk.cursor { $0.cursor = cursor }
         }
     }
@@ -185,13 +233,16 @@ extension RecordFault {
 
 /// The thread that multiplies matrices.
 private actor EncoderThread {
-    private let thread = DedicatedThread(name: "encode")
+    private let thread: DedicatedThread
     private let model: TokenizerModel
     private lazy var encoder = FrozenEncoder(model: model)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(model: TokenizerModel) { self.model = model }
+    init(model: TokenizerModel, thread: DedicatedThread) {
+        self.model = model
+        self.thread = thread
+    }
 
     /// The encoding, and how much of the time went to the codebooks.
     func encode(_ vectors: [Float], count: Int) throws -> (encoding: Encoding, quantise: Duration) {
@@ -202,18 +253,20 @@ private actor EncoderThread {
 
 /// The thread that writes to the index.
 private actor WriterThread {
-    private let thread = DedicatedThread(name: "index")
+    private let thread: DedicatedThread
     private let index: IdentifierIndex
     private let distances: ResidualDistances
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(model: TokenizerModel, index: IdentifierIndex) {
+    init(model: TokenizerModel, index: IdentifierIndex, thread: DedicatedThread) {
         self.index = index
+        self.thread = thread
         distances = ResidualDistances(model: model)
     }
 
-    func apply(_ chunk: Chunk, latents: [Float], now: Int) throws {
+    /// Applies a chunk; how much the index holds then.
+    func apply(_ chunk: Chunk, latents: [Float], now: Int) throws -> Tally {
         try index.apply(chunk, distances: ChunkDistances(distances: distances, latents: latents), now: now)
     }
 }

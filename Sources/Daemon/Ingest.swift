@@ -4,31 +4,80 @@ internal import Generations
 internal import IdentifierIndex
 internal import Logging
 internal import SQLiteStore
+internal import Synchronization
 internal import Tokenizer
 internal import Vocabulary
 
 /// The loop that watches the catalog and keeps every generation at work in step with it.
-struct Ingest: Sendable {
-    let catalog: CatalogWatch
-    let registry: GenerationRegistry
-    let board: Board
-    /// Where the registry's short writes run.
-    let disk: BlockingPool
-    let logger: Logger
+///
+/// It alone opens, promotes and drops generations, one thing after another: an index has one writer, and the registry
+/// and the board change in the same order. Others ask it, and are answered between two transactions at the latest.
+final class Ingest: Sendable {
+    private let catalog: CatalogWatch
+    private let state: StateDirectory
+    private let registry: GenerationRegistry
+    private let board: Board
+    /// Where the registry is read and written.
+    private let disk: BlockingPool
+    private let logger: Logger
     /// Milliseconds since 1970.
-    let now: @Sendable () -> Int
+    private let now: @Sendable () -> Int
+
+    /// The threads that generations take turns on.
+    private let threads = PipelineThreads()
+    /// What was asked and is not done yet.
+    private let requests = Mutex<[Request]>([])
+
+    /// Something asked of the loop, and who waits for it.
+    private enum Request: Sendable {
+        case adopt(GenerationRecord, TokenizerModel)
+        case promote(Int, CheckedContinuation<Void, any Error>)
+    }
 
     /// Pauses after a failure: doubled from the first to the last.
     private static let firstPause = Duration.milliseconds(100)
     private static let lastPause = Duration.seconds(5)
 
+    init(
+        catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board, disk: BlockingPool,
+        logger: Logger, now: @escaping @Sendable () -> Int
+    ) {
+        self.catalog = catalog
+        self.state = state
+        self.registry = registry
+        self.board = board
+        self.disk = disk
+        self.logger = logger
+        self.now = now
+    }
+
+    // MARK: - What others ask
+
+    /// Takes a generation that was just registered to work.
+    func adopt(_ record: GenerationRecord, model: TokenizerModel) async {
+        requests.withLock { $0.append(.adopt(record, model)) }
+        await catalog.wake()
+    }
+
+    /// Brings a generation up to date and makes it the active one.
+    func promote(_ number: Int) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            requests.withLock { $0.append(.promote(number, continuation)) }
+            Task { await catalog.wake() }
+        }
+    }
+
+    // MARK: - The loop
+
     /// Runs until cancelled.
     ///
     /// - Throws: when a write to the disk failed in a way that must not be tried again.
     func run() async throws {
+        defer { refuseRequests() }
         var pause = Self.firstPause
         while !Task.isCancelled {
             do {
+                try await answerRequests()
                 let version = try await turn()
                 if board.note(.catalog, nil) { logger.info("the catalog can be read") }
                 pause = Self.firstPause
@@ -51,40 +100,71 @@ struct Ingest: Sendable {
     /// One look at the catalog and what follows from it. Returns the version if there was nothing to do.
     private func turn() async throws -> CatalogVersion? {
         let (version, format) = try await catalog.look()
-        let state = board.now
         var worked = false
-        if let active = state.active, !active.answers(version) {
-            try await catchUp(active, format)
-            worked = true
-        }
-        for pipeline in state.others where !pipeline.answers(version) {
+        for pipeline in [board.now.active].compactMap(\.self) + board.now.others {
+            // A generation that cannot follow now is tried again when the catalog changes or its pause is over; the
+            // others do not wait for it.
+            guard pipeline.isDue, !pipeline.answers(version) || !pipeline.isSettled else { continue }
             do {
-                try await build(pipeline, format)
-            } catch let error where error is DaemonError || error is IndexError {
-                // It can never be built; the active generation must not wait for it.
-                try await abandon(pipeline, error)
+                if !pipeline.answers(version) { try await catchUp(pipeline, format) }
+                try await settle(pipeline)
+                pipeline.succeeded()
+                if board.note(.generation(pipeline.number), nil) {
+                    logger.info("generation goes on", metadata: ["generation": "\(pipeline.number)"])
+                }
+                worked = true
+            } catch let error where Self.isOfOneGeneration(error) {
+                pipeline.failed()
+                if board.note(.generation(pipeline.number), error) {
+                    logger.error(
+                        "generation cannot follow",
+                        metadata: ["generation": "\(pipeline.number)", "error": "\(error)"])
+                }
             }
-            worked = true
         }
-        return worked ? nil : version
+        if worked { return nil }
+        if board.now.others.contains(where: { $0.mustRetry }) || board.now.active?.mustRetry == true {
+            try await Task.sleep(for: Self.firstPause)
+            return nil
+        }
+        return version
     }
 
-    private func catchUp(
-        _ pipeline: GenerationPipeline, _ format: CatalogFormat, between: () async throws -> Void = {}
-    ) async throws {
+    /// Whether an error concerns the generation it was met with, and not the catalog, the disk or the process.
+    private static func isOfOneGeneration(_ error: any Error) -> Bool {
+        switch error {
+        case is CatalogError, is CancellationError: false
+        case let error as StoreError: error.reason != .io
+        default: true
+        }
+    }
+
+    private func catchUp(_ pipeline: GenerationPipeline, _ format: CatalogFormat) async throws {
         guard format.dimension == pipeline.model.inputWidth else {
-            throw DaemonError(
-                .dimensionMismatch,
-                "Generation \(pipeline.number) takes vectors of \(pipeline.model.inputWidth) numbers; the catalog has \(format.dimension).",
-                remedy: "Publish a tokenizer trained on this catalog's embeddings.")
+            throw DaemonError.dimensions(
+                of: "Generation \(pipeline.number)", pipeline.model.inputWidth, catalog: format.dimension)
         }
         let start = ContinuousClock.now
-        let result = try await pipeline.catchUp(catalog, now: now, between: between)
+        let result = try await pipeline.catchUp(catalog, now: now) {
+            // Between the transactions of a long build the active generation is kept up to date, and requests answered.
+            try await self.answerRequests()
+            guard let active = self.board.now.active, active.number != pipeline.number, active.isDue else { return }
+            let (version, format) = try await self.catalog.look()
+            guard !active.answers(version) else { return }
+            do {
+                try await self.catchUp(active, format)
+            } catch let error where Self.isOfOneGeneration(error) {
+                active.failed()
+                self.board.note(.generation(active.number), error)
+            }
+        }
         let took = start.duration(to: .now)
         board.change {
             $0.fullScans += 1
             $0.lastScan = result.scan
             $0.lastScanned = result.changes.scanned
+            // The snapshot may be newer than the last look; what is seen is then what is answered.
+            if let seen = $0.seen, result.changes.version.covers(seen) { $0.seen = result.changes.version }
         }
         logger.debug(
             "reconciled",
@@ -98,37 +178,136 @@ struct Ingest: Sendable {
             ])
     }
 
-    /// Works on a generation that is not active; between chunks the active one is kept up to date.
-    private func build(_ pipeline: GenerationPipeline, _ format: CatalogFormat) async throws {
-        try await catchUp(pipeline, format) {
-            guard let active = board.now.active else { return }
-            let (version, format) = try await catalog.look()
-            if !active.answers(version) { try await catchUp(active, format) }
+    /// Says in the registry what a complete index makes of a generation. A death between the index's last transaction
+    /// and this is made good at the next start, for nothing else tells that it is not settled.
+    private func settle(_ pipeline: GenerationPipeline) async throws {
+        guard !pipeline.isSettled else { return }
+        let hasActive = try await disk.run { [registry] in
+            try registry.markCandidate(pipeline.number)
+            return try registry.generations().contains { $0.stage == .active }
         }
-        try await disk.run { [registry] in try registry.markCandidate(pipeline.number) }
-        guard board.now.active == nil else { return }
         // The first generation needs nobody's consent: there is nothing that it could make worse.
-        try await activate(pipeline)
+        if !hasActive { try await activate(pipeline) }
+        pipeline.settled()
     }
 
-    private func abandon(_ pipeline: GenerationPipeline, _ error: any Error) async throws {
-        logger.error(
-            "a generation cannot be built", metadata: ["generation": "\(pipeline.number)", "error": "\(error)"])
-        board.change { state in state.others.removeAll { $0.number == pipeline.number } }
-        let time = now()
-        try await disk.run { [registry] in
-            try registry.markFailed(pipeline.number, detail: ErrorBody(error).message, now: time)
+    // MARK: - Opening, promoting, dropping
+
+    /// Takes the generations to work that were at work when the daemon last ran. What cannot be opened is told in the
+    /// status and does not keep the others from working.
+    func open() async throws {
+        let records = try await disk.run { [registry] in try registry.generations() }
+        for record in records where [.active, .building, .candidate].contains(record.stage) {
+            do {
+                let pipeline = try await open(record, model: nil)
+                board.change { state in
+                    if record.stage == .active { state.active = pipeline } else { state.others.append(pipeline) }
+                }
+                if record.stage == .active { pipeline.settled() }
+            } catch {
+                logger.error(
+                    "a generation cannot be opened", metadata: ["generation": "\(record.number)", "error": "\(error)"])
+                board.note(.generation(record.number), error)
+            }
         }
     }
 
-    /// Makes a pipeline whose index is complete the active one.
-    func activate(_ pipeline: GenerationPipeline) async throws {
+    private func open(_ record: GenerationRecord, model: TokenizerModel?) async throws -> GenerationPipeline {
+        try await disk.run { [registry, state, threads] in
+            let model = try model ?? registry.model(record.number)
+            let index = try IdentifierIndex(
+                path: state.index(record.number),
+                facts: .init(
+                    generation: record.number, levels: model.levels, codesPerLevel: model.codesPerLevel,
+                    model: record.model))
+            return try GenerationPipeline(number: record.number, model: model, index: index, threads: threads)
+        }
+    }
+
+    private func activate(_ pipeline: GenerationPipeline) async throws {
         let time = now()
         try await disk.run { [registry] in try registry.promote(pipeline.number, now: time) }
         board.change { state in
             state.others.removeAll { $0.number == pipeline.number }
+            // Problems of a generation that is no longer at work are nobody's.
+            if let old = state.active { state.problems[.generation(old.number)] = nil }
             state.active = pipeline
         }
+        pipeline.settled()
         logger.notice("generation is active", metadata: ["generation": "\(pipeline.number)"])
+    }
+
+    private func answerRequests() async throws {
+        while let request = takeRequest() {
+            switch request {
+            case .adopt(let record, let model):
+                do {
+                    let pipeline = try await open(record, model: model)
+                    board.change { $0.others.append(pipeline) }
+                } catch {
+                    logger.error(
+                        "a generation cannot be opened",
+                        metadata: ["generation": "\(record.number)", "error": "\(error)"])
+                    let time = now()
+                    try await disk.run { [registry] in
+                        try registry.markFailed(record.number, detail: ErrorBody(error).message, now: time)
+                    }
+                }
+            case .promote(let number, let continuation):
+                do {
+                    try await answerPromote(number)
+                    continuation.resume()
+                } catch {
+                    continuation.resume(throwing: error)
+                    if error is CancellationError { throw error }
+                }
+            }
+        }
+    }
+
+    /// The next request that can be answered now: not to promote a generation in the middle of a catch-up, whose rest
+    /// would then be written over newer work.
+    private func takeRequest() -> Request? {
+        let state = board.now
+        return requests.withLock { requests in
+            let index = requests.firstIndex { request in
+                guard case .promote(let number, _) = request else { return true }
+                return state.pipeline(number)?.state.isBusy != true
+            }
+            return index.map { requests.remove(at: $0) }
+        }
+    }
+
+    private func answerPromote(_ number: Int) async throws {
+        guard board.now.active?.number != number else { return }
+        let record = try await disk.run { [registry] in try registry.generation(number) }
+        guard record.stage != .building, record.stage != .failed else {
+            throw DaemonError(
+                .busy, "Generation \(number) is \(record.stage.rawValue) and cannot answer.",
+                remedy: "Wait until `letter generation list` shows it as a candidate, or publish its model again.")
+        }
+        let pipeline: GenerationPipeline
+        if let known = board.now.pipeline(number) {
+            pipeline = known
+        } else {
+            pipeline = try await open(record, model: nil)
+        }
+        do {
+            let (version, format) = try await catalog.look()
+            if !pipeline.answers(version) { try await catchUp(pipeline, format) }
+        } catch let error as CatalogError {
+            // Going back must be possible just when the catalog cannot be read: the index answers what it last knew.
+            logger.warning("promoted as it is", metadata: ["generation": "\(number)", "error": "\(error)"])
+        }
+        try await activate(pipeline)
+    }
+
+    private func refuseRequests() {
+        for request in requests.withLock({ requests in
+            defer { requests = [] }
+            return requests
+        }) {
+            if case .promote(_, let continuation) = request { continuation.resume(throwing: CancellationError()) }
+        }
     }
 }

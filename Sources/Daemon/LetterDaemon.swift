@@ -54,12 +54,12 @@ package struct LetterDaemon: Sendable {
         let catalog = CatalogWatch(path: configuration.catalog, interval: configuration.pollInterval, board: board)
         let disk = BlockingPool(name: "answer", threads: configuration.readers)
         let ingest = Ingest(
-            catalog: catalog, registry: registry, board: board, disk: disk,
-            logger: logger, now: Self.milliseconds)
+            catalog: catalog, state: state, registry: registry, board: board, disk: disk, logger: logger,
+            now: DaemonService.milliseconds)
+        try await ingest.open()
         let service = DaemonService(
             catalogPath: configuration.catalog, catalog: catalog, state: state, registry: registry, board: board,
             ingest: ingest, disk: disk, logger: logger)
-        try await openGenerations(service, registry, board)
 
         let server = ControlServer(socket: socket, service: service, logger: logger)
         // The service group describes its services at length; only its complaints are for an operator.
@@ -75,30 +75,6 @@ package struct LetterDaemon: Sendable {
         for pipeline in [board.now.active].compactMap(\.self) + board.now.others { try pipeline.index.close() }
         try registry.close()
         logger.notice("stopped")
-    }
-
-    /// Opens the generations that were at work when the daemon last ran.
-    private func openGenerations(
-        _ service: DaemonService, _ registry: GenerationRegistry, _ board: Board
-    ) async throws {
-        for record in try registry.generations() {
-            switch record.stage {
-            case .active:
-                let pipeline = try await service.open(record, model: nil)
-                board.change { $0.active = pipeline }
-            case .building, .candidate:
-                let pipeline = try await service.open(record, model: nil)
-                board.change { $0.others.append(pipeline) }
-            case .retired, .failed: break
-            }
-        }
-    }
-
-    /// Milliseconds since 1970.
-    private static func milliseconds() -> Int {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
 }
 

@@ -84,8 +84,8 @@ package final class GenerationRegistry: Sendable {
 
     /// Makes a generation, `building`, of an uploaded model.
     ///
-    /// The files are validated, moved into a folder that appears whole and durable, and only then registered: a crash
-    /// leaves either a generation or nothing.
+    /// The files are moved out of the upload, validated, put into a folder that appears whole and durable, and only then
+    /// registered: a crash leaves either a generation or nothing. One call at a time.
     ///
     /// - Parameter check: throws if the model is not to be published.
     /// - Throws: `generations.incomplete_upload`; what `ModelDirectory.load` finds wrong; `StoreError`, `FilesFailure`.
@@ -98,16 +98,20 @@ package final class GenerationRegistry: Sendable {
                 .incompleteUpload, "The upload '\(name)' has no \(file).",
                 remedy: "Send \(Self.files.joined(separator: " and ")) before publishing.")
         }
-        let model = try ModelDirectory.load(upload)
-        try check(model)
-        let digest = try ModelDirectory.manifest(upload).weights.sha256
+        // Whatever comes of it, the upload is used up.
+        defer { try? FileSystem.removeTree(upload) }
         let number = (try generations().last?.number ?? 0) + 1
+        // A folder of this number has no row: it is the rest of a publication that failed after its rename.
+        try FileSystem.removeTree(state.generation(number))
         let publisher = try DirectoryPublisher(target: state.generation(number))
         for file in Self.files {
             try FileSystem.renameNew(upload + "/" + file, to: publisher.temporary + "/" + file)
         }
+        // Checked where no client can change them any more.
+        let model = try ModelDirectory.load(publisher.temporary)
+        try check(model)
+        let digest = try ModelDirectory.manifest(publisher.temporary).weights.sha256
         try publisher.publish()
-        try FileSystem.removeTree(upload)
         let record = GenerationRecord(
             number: number, stage: .building, created: now, promoted: nil, model: digest, detail: "")
         try store.write { database in
@@ -128,11 +132,13 @@ package final class GenerationRegistry: Sendable {
         }
     }
 
-    /// A generation cannot be used, and why.
+    /// A generation that was never active cannot be used, and why.
     package func markFailed(_ number: Int, detail: String, now: Int) throws {
         try store.write { database in
             try database.execute(
-                sql: "UPDATE generation SET state = 'failed', detail = ? WHERE number = ?", arguments: [detail, number])
+                sql: """
+                    UPDATE generation SET state = 'failed', detail = ? WHERE number = ? AND state IN ('building', 'candidate')
+                    """, arguments: [detail, number])
             try audit(database, "fail", number, detail, now)
         }
     }

@@ -8,6 +8,7 @@ package struct GenerationsError: Failure {
         case unknown
         case notReady = "not_ready"
         case incompleteUpload = "incomplete_upload"
+        case tooManyUploads = "too_many_uploads"
     }
 
     /// Which reason.
@@ -26,7 +27,7 @@ package struct GenerationsError: Failure {
 
     package var kind: FailureKind {
         switch reason {
-        case .stateInUse, .notReady: .conflict
+        case .stateInUse, .notReady, .tooManyUploads: .conflict
         case .unknown: .notFound
         case .incompleteUpload: .invalid
         }

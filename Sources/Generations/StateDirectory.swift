@@ -1,4 +1,4 @@
-internal import Files
+package import Files
 internal import Glibc
 internal import Vocabulary
 
@@ -47,6 +47,24 @@ package final class StateDirectory: Sendable {
 
     /// The index file of a generation.
     package func index(_ number: Int) -> String { generation(number) + "/index.sqlite" }
+
+    /// Makes a file of an upload, in place of what came before under that name.
+    ///
+    /// - Throws: `generations.too_many_uploads` if many uploads were begun and none of them published.
+    package func receive(_ file: String, of name: String) throws -> OpenFile {
+        let folder = upload(name)
+        if !FileSystem.exists(folder), try FileSystem.list(path + "/uploads").count >= Self.mostUploads {
+            throw GenerationsError(
+                .tooManyUploads, "\(Self.mostUploads) uploads were begun and not published.",
+                remedy: "Publish one of them, or start letterd again, which removes them.")
+        }
+        try FileSystem.makeDirectory(folder, parents: true, mode: 0o750)
+        try FileSystem.removeTree(folder + "/" + file)
+        return try OpenFile(folder + "/" + file, .create)
+    }
+
+    /// Most uploads at a time, so that forgotten ones do not fill the disk.
+    private static let mostUploads = 8
 
     /// Folder of an upload; `name` is one path component, which the control API has checked.
     package func upload(_ name: String) -> String { path + "/uploads/" + name }

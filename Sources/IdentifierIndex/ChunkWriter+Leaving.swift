@@ -51,6 +51,9 @@ extension ChunkWriter {
         insert.bind(2, rejected.digest)
         insert.bind(3, now)
         try insert.run()
+        // Counted by the row itself: an item may leave and enter again within one chunk.
+        try leaveQuarantine(rejected.id)
+        tally.quarantined += 1
         let record = try PreparedStatement(
             database, "INSERT OR REPLACE INTO quarantine (item, reason, detail, since) VALUES (?, ?, ?, ?)")
         record.bind(1, rejected.id.bytes)
@@ -59,7 +62,6 @@ extension ChunkWriter {
         record.bind(4, now)
         try record.run()
         if existing?.status == .stale { tally.stale -= 1 }
-        if existing?.status != .quarantined { tally.quarantined += 1 }
     }
 
     mutating func leaveQuarantine(_ id: ItemID) throws {

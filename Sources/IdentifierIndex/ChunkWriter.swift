@@ -50,7 +50,11 @@ struct ChunkWriter<Distances: ItemDistances> {
     mutating func apply(_ chunk: Chunk) throws {
         for id in chunk.deleted { try delete(id) }
         for rejected in chunk.rejected { try quarantine(rejected) }
-        for (row, item) in chunk.encoded.enumerated() { try encoded(item, row: row) }
+        for (row, item) in chunk.encoded.enumerated() {
+            // A chunk takes seconds at most, and may be cut short: nothing of it is applied then.
+            if row % 4_096 == 0 { try Task.checkCancellation() }
+            try encoded(item, row: row)
+        }
         try writeNodes()
         try tally.write(database, replacing: before)
         if let cursor = chunk.cursor { try write(cursor) }
@@ -94,7 +98,13 @@ struct ChunkWriter<Distances: ItemDistances> {
         if try take(item.natural, for: item.id) {
             try settle(item, codes: item.natural, status: .live)
         } else {
-            let (codes, rank, rule) = try freeCodes(near: item, row: row)
+            guard let (codes, rank, rule) = try freeCodes(near: item, row: row) else {
+                // One item that has no place must not keep the others of its chunk from theirs.
+                return try quarantine(
+                    RejectedItem(
+                        id: item.id, digest: item.digest, reason: "no_free_identifier",
+                        detail: "Every one of the \(codesPerLevel)^\(levels) identifiers is taken."))
+            }
             guard try take(codes, for: item.id) else { throw taken(codes) }
             try writeCollision(item.id, bucket: item.natural, codes: codes, rank: rank, rule: rule.rawValue)
             try settle(item, codes: codes, status: .live)
@@ -152,10 +162,11 @@ struct ChunkWriter<Distances: ItemDistances> {
 
     // MARK: - Collisions
 
-    /// The free codes that policy `reassign` gives: nearest at the last level, else below the next-nearest code above.
+    /// The free codes that policy `reassign` gives: nearest at the last level, else below the next-nearest code above;
+    /// nil if every identifier is taken.
     func freeCodes(
         near item: EncodedItem, row: Int
-    ) throws -> (codes: Identifier, rank: Int, rule: CollisionRule) {
+    ) throws -> (codes: Identifier, rank: Int, rule: CollisionRule)? {
         for depth in stride(from: levels - 1, through: 0, by: -1) {
             let prefix = item.natural.prefix(depth)
             if let (codes, rank) = try free(
@@ -164,9 +175,7 @@ struct ChunkWriter<Distances: ItemDistances> {
                 return (codes, rank, depth == levels - 1 ? .nearestFree : .nextPrefix)
             }
         }
-        throw IndexError(
-            .full, "Every one of the \(codesPerLevel)^\(levels) identifiers is taken.",
-            remedy: "Train a tokenizer with more levels or codes, and publish it.")
+        return nil
     }
 
     /// The nearest free codes below a prefix, and how many nearer codes of the prefix's level were passed over.

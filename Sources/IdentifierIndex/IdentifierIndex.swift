@@ -75,12 +75,14 @@ package final class IdentifierIndex: Sendable {
     /// - Parameters:
     ///   - distances: asked about items whose natural codes are taken.
     ///   - now: milliseconds since 1970.
-    /// - Throws: `StoreError` (nothing is applied), `index.full`.
-    package func apply(_ chunk: Chunk, distances: some ItemDistances, now: Int) throws {
+    /// - Returns: how much the index holds then.
+    /// - Throws: `StoreError`, `CancellationError` if the task is cancelled meanwhile; nothing is applied then.
+    package func apply(_ chunk: Chunk, distances: some ItemDistances, now: Int) throws -> Tally {
         try store.write { database in
             var writer = try ChunkWriter(
                 database, levels: facts.levels, codesPerLevel: facts.codesPerLevel, distances: distances, now: now)
             try writer.apply(chunk)
+            return writer.tally
         }
     }
 
@@ -120,60 +122,42 @@ package final class IdentifierIndex: Sendable {
 
     // MARK: - Look-ups
 
-    /// Rows of items, in the order asked; nil for those the index has never seen or has forgotten. O(ids · log n).
-    package func items(_ ids: [ItemID]) throws -> [ItemRow?] {
+    /// What the index knows of items, in the order asked, all from one snapshot. O(ids · log n).
+    package func items(_ ids: [ItemID]) throws -> [ItemLookup] {
         try store.read { database in
             let statement = try PreparedStatement(
                 database, "SELECT codes, natural, status, quantisation_error, margin, since FROM item WHERE id = ?")
-            var rows: [ItemRow?] = []
-            rows.reserveCapacity(ids.count)
-            for id in ids {
+            let tombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE item = ?")
+            return try ids.map { id in
                 statement.bind(1, id.bytes)
                 guard try statement.step() else {
-                    rows.append(nil)
-                    continue
+                    tombstone.bind(1, id.bytes)
+                    defer { tombstone.reset() }
+                    return try tombstone.step() ? .deleted : .unknown
                 }
-                rows.append(
+                defer { statement.reset() }
+                return .known(
                     ItemRow(
                         codes: statement.identifier(0), natural: statement.identifier(1),
                         status: ItemStanding(rawValue: statement.integer(2)) ?? .live,
-                        quantisationError: statement.double(3), margin: statement.double(4), since: statement.integer(5)
-                    ))
-                statement.reset()
-            }
-            return rows
-        }
-    }
-
-    /// Whether each of these ids is that of a deleted item whose identifier is kept. O(ids · log n).
-    package func deleted(_ ids: [ItemID]) throws -> [Bool] {
-        try exist("SELECT 1 FROM tombstone WHERE item = ?", ids.map(\.bytes))
-    }
-
-    /// Whether each of these identifiers is a deleted item's. O(identifiers · log n).
-    package func buried(_ identifiers: [Identifier]) throws -> [Bool] {
-        try exist("SELECT 1 FROM tombstone WHERE codes = ?", identifiers.map(\.bytes))
-    }
-
-    private func exist(_ sql: String, _ keys: [[UInt8]]) throws -> [Bool] {
-        try store.read { database in
-            let statement = try PreparedStatement(database, sql)
-            return try keys.map { key in
-                statement.bind(1, key)
-                defer { statement.reset() }
-                return try statement.step()
+                        quantisationError: statement.double(3), margin: statement.double(4),
+                        since: statement.integer(5)))
             }
         }
     }
 
-    /// The item of each identifier, in the order asked; nil where no live item has it. O(identifiers · log n).
-    package func items(of identifiers: [Identifier]) throws -> [ItemID?] {
+    /// Whose each identifier is, in the order asked, all from one snapshot. O(identifiers · log n).
+    package func owners(of identifiers: [Identifier]) throws -> [IdentifierOwner] {
         try store.read { database in
             let statement = try PreparedStatement(database, "SELECT item FROM identifier WHERE codes = ?")
+            let tombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE codes = ?")
             return try identifiers.map { codes in
                 statement.bind(1, codes)
                 defer { statement.reset() }
-                return try statement.step() ? ItemID(unchecked: statement.bytes(0)) : nil
+                if try statement.step() { return .item(ItemID(unchecked: statement.bytes(0))) }
+                tombstone.bind(1, codes)
+                defer { tombstone.reset() }
+                return try tombstone.step() ? .deleted : .nobody
             }
         }
     }

@@ -4,7 +4,7 @@ package import Vocabulary
 package struct IndexError: Failure {
     /// Reasons, as `index.…` codes.
     package enum Reason: String, Sendable {
-        case full, mismatch, inconsistent
+        case mismatch, inconsistent
         case wrongLength = "wrong_length"
     }
 
@@ -24,7 +24,7 @@ package struct IndexError: Failure {
 
     package var kind: FailureKind {
         switch reason {
-        case .full, .mismatch: .unavailable
+        case .mismatch: .unavailable
         case .wrongLength: .invalid
         case .inconsistent: .internal
         }

@@ -100,6 +100,29 @@ package struct ItemRow: Sendable {
     package var since: Int
 }
 
+/// What an index knows of an id.
+package enum ItemLookup: Sendable {
+    /// It is in the catalog.
+    case known(ItemRow)
+    /// It left the catalog; its identifier is kept.
+    case deleted
+    /// It was never there, or never had an identifier.
+    case unknown
+
+    /// The row of an item that is in the catalog.
+    package var row: ItemRow? {
+        if case .known(let row) = self { row } else { nil }
+    }
+}
+
+/// Whose an identifier is.
+package enum IdentifierOwner: Sendable, Equatable {
+    case item(ItemID)
+    /// A deleted item's.
+    case deleted
+    case nobody
+}
+
 /// A row of the collision table.
 package struct CollisionRow: Sendable {
     package var item: ItemID

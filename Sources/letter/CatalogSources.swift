@@ -168,11 +168,14 @@ extension CatalogSources {
         let order = users.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         return CatalogStep(label: "interactions", count: order.count) { record, transaction in
             let user = order[record]
-            for (position, item) in (users[user] ?? []).enumerated() {
+            let items = users[user] ?? []
+            for (position, item) in items.enumerated() {
                 // The file has an order and no times: the tie-breaker keeps it.
                 try transaction.put(
                     interactionOf: Array(user.utf8), milliseconds: 0, tieBreaker: UInt32(position), item: item.id)
             }
+            // A shorter history than the one that stood there must not keep the old one's end.
+            try transaction.removeInteractions(of: Array(user.utf8), from: UInt32(items.count))
         }
     }
 

@@ -72,8 +72,13 @@ struct GenerationsTests {
         #expect(try registry.generations().map(\.stage) == [.active, .retired])
         #expect(try registry.generations().map(\.promoted) == [4, 3])
         #expect(throws: GenerationsError.self) { try registry.promote(3, now: 5) }
-        try registry.markFailed(2, detail: "broken", now: 6)
-        #expect(throws: GenerationsError.self) { try registry.promote(2, now: 7) }
+        // Only a generation that never answered can fail: the others are what one goes back to.
+        try upload(state, "c")
+        _ = try publish(registry, "c")
+        for number in 1...3 { try registry.markFailed(number, detail: "broken", now: 6) }
+        #expect(try registry.generations().map(\.stage) == [.active, .retired, .failed])
+        #expect(throws: GenerationsError.self) { try registry.promote(3, now: 7) }
+        try registry.promote(2, now: 8)
     }
 
     @Test func `a folder without a row is the rest of a publication that never happened`() throws {

@@ -60,10 +60,10 @@ final class IndexHarness {
             RejectedItem(id: id($0), digest: Digest(high: digest, low: 2), reason: "not_finite", detail: "a NaN")
         }
         chunk.cursor = cursor
-        try index.apply(chunk, distances: RingDistances(codes: codes), now: 1_000)
+        _ = try index.apply(chunk, distances: RingDistances(codes: codes), now: 1_000)
     }
 
-    func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0]?.codes }
+    func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0].row?.codes }
 
     /// Everything that must hold of an index at any time.
     func checkInvariants(_ comment: Comment) throws {
@@ -73,7 +73,7 @@ final class IndexHarness {
         #expect(Set(lines.map(\.codes)).count == lines.count, comment)
         #expect(lines.allSatisfy { $0.codes.count == levels }, comment)
         // identifier → item is the inverse of item → identifier.
-        #expect(try index.items(of: lines.map(\.codes)) == lines.map(\.item), comment)
+        #expect(try index.owners(of: lines.map(\.codes)) == lines.map { .item($0.item) }, comment)
         // The trie's language is exactly the set of live identifiers, with the right counts on the way.
         var language: [Identifier] = []
         func walk(_ prefix: Identifier) throws -> Int {
@@ -93,7 +93,7 @@ final class IndexHarness {
         // The tally is what a count would give.
         let tally = try index.tally()
         let known = try allKnown()
-        let rows = try index.items(known).compactMap(\.self)
+        let rows = try index.items(known).compactMap(\.row)
         #expect(tally.live == lines.count, comment)
         #expect(tally.stale == rows.count { $0.status == .stale }, comment)
         #expect(tally.quarantined == rows.count { $0.status == .quarantined }, comment)

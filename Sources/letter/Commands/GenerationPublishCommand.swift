@@ -55,6 +55,7 @@ struct GenerationPublishCommand: AsyncParsableCommand {
         var info = published
         let bar = ProgressBar(label: "building generation \(info.number)", total: 100, unit: "%")
         var pause = Duration.milliseconds(20)
+        var moved = (items: -1, at: ContinuousClock.now)
         while true {
             let answer = try await client.generations()
             guard let found = answer.generations.first(where: { $0.number == published.number }) else {
@@ -66,9 +67,10 @@ struct GenerationPublishCommand: AsyncParsableCommand {
             bar.update(Int(info.progress * 100), note: "\(info.items) items")
             switch info.state {
             case .active, .retired: break
-            // The first one becomes active in a moment.
-            case .candidate where answer.active != nil: break
+            // The first one becomes active in a moment; a later one waits for `promote`.
+            case .candidate where answer.generations.contains { $0.state == .active }: break
             case .candidate, .building:
+                try await refuseStandstill(info, since: &moved, client)
                 try await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(500))
                 continue
@@ -82,6 +84,24 @@ struct GenerationPublishCommand: AsyncParsableCommand {
             bar.finish()
             return info
         }
+    }
+}
+
+extension GenerationPublishCommand {
+    /// How long a build may stand still while the daemon reports a problem.
+    private static let patience = Duration.seconds(5)
+
+    /// Ends the wait for a build that cannot go on, with what the daemon says is wrong.
+    private static func refuseStandstill(
+        _ info: GenerationInfo, since moved: inout (items: Int, at: ContinuousClock.Instant), _ client: ControlClient
+    ) async throws {
+        if info.items != moved.items { moved = (info.items, .now) }
+        guard moved.at.duration(to: .now) > patience, let problem = try await client.status().problems.first else {
+            return
+        }
+        throw ControlFailure(
+            problem.code, .temporary, "Generation \(info.number) is published but not built: \(problem.message)",
+            remedy: "\(problem.remedy) It is built as soon as that is mended; `letter generation list` shows it.")
     }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Vocabulary
 
 /// Standard output and standard error as this process has them.
 enum Terminal {
@@ -32,7 +33,7 @@ enum Terminal {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
                 // A full disk behind standard output: saying nothing would pass half an answer for a whole one.
-                if descriptor == STDOUT_FILENO { Glibc.exit(74) }
+                if descriptor == STDOUT_FILENO { Glibc.exit(FailureKind.unavailable.exitCode) }
                 return
             }
             written += count
