@@ -115,10 +115,9 @@ package final class CatalogReader {
     ///
     /// O(bytes of the catalog); memory grows with the number of changes alone.
     ///
-    /// - Parameter known: gives what the index knows after an id (nil: from the start), in key order, as pages; an
-    ///   empty page is the end.
+    /// - Parameter known: gives what the index knows, in key order, a page at each call; an empty page is the end.
     /// - Throws: `damaged` if the scan saw another number of items than the catalog counts; what `known` throws.
-    package func changes(known: (_ after: ItemID?) throws -> KnownItems) throws -> ChangeSet {
+    package func changes(known: () throws -> KnownItems) throws -> ChangeSet {
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
         try confirmFormat(transaction)
@@ -128,7 +127,7 @@ package final class CatalogReader {
                 transaction: transaction.number, boot: boot))
         var cursor = try transaction.cursor(embeddings)
         var record = try cursor.next()
-        var page = try known(nil)
+        var page = try known()
         while page.count > 0 {
             try page.bytes.withUnsafeBytes { bytes in
                 var start = 0
@@ -155,7 +154,7 @@ package final class CatalogReader {
                 }
             }
             changes.known += page.count
-            page = try known(ItemID(unchecked: Array(page.id(page.count - 1))))
+            page = try known()
         }
         while let found = record {
             changes.changed.append(ItemID(unchecked: Array(found.key)))

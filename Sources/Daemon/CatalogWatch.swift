@@ -85,7 +85,7 @@ actor CatalogWatch {
     }
 
     /// What `known` lacks against the catalog as it is now.
-    func changes(known: @Sendable (ItemID?) throws -> KnownItems) throws -> ChangeSet {
+    func changes(known: @Sendable () throws -> KnownItems) throws -> ChangeSet {
         try opened().changes(known: known)
     }
 

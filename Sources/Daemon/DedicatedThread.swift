@@ -92,9 +92,14 @@ final class BlockingPool: Sendable {
     /// Runs `body` on one of the threads, after what waits already.
     func run<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in
-            closures.withLock { $0.append { continuation.resume(with: Result { try body() }) } }
-            waiting.signal()
+            start { continuation.resume(with: Result { try body() }) }
         }
+    }
+
+    /// Has `body` run on one of the threads, after what waits already, and returns at once.
+    func start(_ body: @escaping @Sendable () -> Void) {
+        closures.withLock { $0.append(body) }
+        waiting.signal()
     }
 }
 

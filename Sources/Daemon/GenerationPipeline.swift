@@ -8,6 +8,7 @@ internal import Vocabulary
 struct PipelineThreads: Sendable {
     let encode = DedicatedThread(name: "encode")
     let index = DedicatedThread(name: "index")
+    let ahead = BlockingPool(name: "ahead", threads: 1)
 }
 
 /// One generation at work: its frozen tokenizer and its index.
@@ -18,6 +19,7 @@ final class GenerationPipeline: Sendable {
     let model: TokenizerModel
     let index: IdentifierIndex
 
+    private let threads: PipelineThreads
     private let encoder: EncoderThread
     private let writer: WriterThread
     /// Kept in step with the index's own, so that nobody reads the disk to learn how far it is.
@@ -54,6 +56,7 @@ final class GenerationPipeline: Sendable {
         self.number = number
         self.model = model
         self.index = index
+        self.threads = threads
         encoder = EncoderThread(model: model, thread: threads.encode)
         writer = WriterThread(model: model, index: index, thread: threads.index)
         progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
@@ -101,10 +104,11 @@ final class GenerationPipeline: Sendable {
         progress.withLock { $0.isBusy = true }
         defer { progress.withLock { $0.isBusy = false } }
         let start = ContinuousClock.now
-        let changes = try await catalog.changes { [index] id in
+        let known = KnownAhead(index, on: threads.ahead)
+        let changes = try await catalog.changes {
             // A scan of millions of items must not keep the daemon from ending.
             try Task.checkCancellation()
-            return try index.known(after: id, limit: Self.blockItems)
+            return try known.next()
         }
         var result = Reconciliation(changes: changes, scan: start.duration(to: .now))
         progress.withLock {
