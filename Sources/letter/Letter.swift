@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Numerics
 import Vocabulary
 
 /// The command line.
@@ -29,7 +30,10 @@ struct Letter: AsyncParsableCommand {
         ])
 
     /// What must happen before anything else in the process does.
-    static func prepare(_ arguments: [String]) {}
+    static func prepare(_ arguments: [String]) {
+        // One thread and no open file yet: see BLASKernels. The other verbs multiply nothing.
+        if arguments.first == "tokenizer" { BLASKernels.reexecuteWithBestKernels() }
+    }
 
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
