@@ -57,6 +57,7 @@ package final class Trainer {
         checkpoints: TrainingCheckpoints? = nil, progress: (TrainingProgress) throws -> Void = { _ in },
         stop: () -> Bool = { false }
     ) throws -> TokenizerModel {
+        let start = ContinuousClock.now
         let run = try TrainingRun(settings, data)
         let identity = TrainingCheckpoint.Identity(
             settings: settings, scaling: data.scaling, items: data.items, width: data.semantic.columns,
@@ -66,10 +67,9 @@ package final class Trainer {
         } else {
             try run.startCodebooks()
         }
-        let start = ContinuousClock.now
         var saved = start
         while !run.isFinished {
-            let epoch = run.state.epoch
+            let (epoch, begun) = (run.state.epoch, ContinuousClock.now)
             try run.beginEpoch()
             while run.hasBatches {
                 if stop() {
@@ -86,6 +86,7 @@ package final class Trainer {
             try progress(
                 TrainingProgress(
                     epoch: epoch, epochs: settings.epochs, losses: losses, collisionRate: rate,
+                    epochSeconds: (ContinuousClock.now - begun) / .seconds(1),
                     seconds: (ContinuousClock.now - start) / .seconds(1)))
         }
         return try run.result(

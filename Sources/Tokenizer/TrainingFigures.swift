@@ -1,5 +1,5 @@
 /// How far a training run has come: after every epoch.
-package struct TrainingProgress: Sendable {
+package struct TrainingProgress: Sendable, Encodable {
     /// The epoch that ended, counted from 1.
     package var epoch: Int
     /// Epochs to run.
@@ -8,8 +8,17 @@ package struct TrainingProgress: Sendable {
     package var losses: Losses
     /// (items − distinct natural identifiers) / items, where it was measured this epoch.
     package var collisionRate: Double?
-    /// Seconds since the start.
+    /// Seconds that this epoch took, as far as this process ran it.
+    package var epochSeconds: Double
+    /// Seconds since this process began the run, the start of the codebooks included.
     package var seconds: Double
+
+    enum CodingKeys: String, CodingKey {
+        case epoch, epochs, losses
+        case collisionRate = "collision_rate"
+        case epochSeconds = "epoch_seconds"
+        case seconds
+    }
 }
 
 /// How a training run ended: the figures of the epoch whose parameters were kept.

@@ -37,6 +37,9 @@ struct TokenizerTrain: ParsableCommand {
     @Option(help: "What made the embeddings; recorded, never interpreted.")
     var embeddingModel: String?
 
+    @Flag(help: "Print progress as JSON, one line an epoch, on standard output.")
+    var json = false
+
     @OptionGroup var choices: TrainingOptions
 
     func validate() throws {
@@ -73,6 +76,7 @@ struct TokenizerTrain: ParsableCommand {
         let model = try trainer.train(
             checkpoints: checkpoints,
             progress: { progress in
+                try Output.show(progress, asJSON: json) {}
                 let rate = progress.collisionRate.map { ", \(Self.percent($0)) collide" } ?? ""
                 bar.update(progress.epoch, note: "\(Self.describe(progress.losses))\(rate)")
             },
