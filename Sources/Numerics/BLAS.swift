@@ -87,8 +87,26 @@ private final class ThreadGate: @unchecked Sendable {
     }
 }
 
-/// y ← A · x and y ← Aᵀ · x in double precision, for Sinkhorn.
+/// Products in double precision, for Sinkhorn and for the costs of assignments.
 package enum BLAS64 {
+    /// A · Bᵀ: all inner products of the m rows of A (m, k) with the n rows of B (n, k), (m, n), row by row.
+    ///
+    /// - Precondition: the elements fill the matrices.
+    package static func products(_ a: [Double], rows m: Int, _ b: [Double], rows n: Int, width k: Int) -> [Double] {
+        precondition(a.count == m * k && b.count == n * k, "the elements do not fill the matrices")
+        guard m > 0, n > 0, k > 0 else { return [Double](repeating: 0, count: m * n) }
+        return [Double](unsafeUninitializedCapacity: m * n) { c, initialised in
+            a.withUnsafeBufferPointer { a in
+                b.withUnsafeBufferPointer { b in
+                    cblas_dgemm(
+                        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(m), Int32(n), Int32(k), 1, a.baseAddress,
+                        Int32(k), b.baseAddress, Int32(k), 0, c.baseAddress, Int32(n))
+                }
+            }
+            initialised = m * n
+        }
+    }
+
     /// y ← A · x, or Aᵀ · x, of a rows × columns matrix of doubles, row by row.
     ///
     /// - Precondition: the sizes agree.

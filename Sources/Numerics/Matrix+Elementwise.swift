@@ -174,6 +174,21 @@ extension Matrix {
         }
     }
 
+    /// Subtracts from each row the row of `table` that `indices` names: the residuals a level leaves.
+    package mutating func subtract(rows indices: [Int], of table: Matrix) {
+        precondition(rows == indices.count && columns == table.columns, "sizes differ")
+        let width = columns
+        withMutablePointer { x, _ in
+            table.withPointer { y, _ in
+                for (row, index) in indices.enumerated() {
+                    precondition(index >= 0 && index < table.rows, "row out of range")
+                    let (target, source) = (x + row * width, y + index * width)
+                    for j in 0..<width { target[j] -= source[j] }
+                }
+            }
+        }
+    }
+
     /// Divides each row by its Euclidean length, then multiplies by `factor`; a row of zeros stays.
     package mutating func normaliseRows(factor: Float) {
         let (rows, columns) = (rows, columns)

@@ -1,9 +1,9 @@
 package import Numerics
 
-/// How k-means gives points to centres; the place for an assignment with bounds on the sizes of clusters.
+/// How k-means gives points to centres: `NearestCentre`, or `ConstrainedAssignment` with bounds on the clusters' sizes.
 package protocol ClusterAssignment: Sendable {
-    /// The centre of each point, and the squared distance to it.
-    func assign(_ points: Matrix, to centres: Matrix) -> (indices: [Int], distances: [Float])
+    /// The centre of each point, and the squared distance to it. It may keep what helps with the next round.
+    mutating func assign(_ points: Matrix, to centres: Matrix) -> (indices: [Int], distances: [Float])
 }
 
 /// Each point to its nearest centre: no bounds.
@@ -15,7 +15,7 @@ package struct NearestCentre: ClusterAssignment {
     }
 }
 
-/// k-means (Lloyd) from centres chosen by k-means++.
+/// k-means (Lloyd) from centres chosen by k-means++, or from clusters that are there already.
 package struct KMeans: Sendable {
     /// Rounds at most; it ends earlier when no point moves.
     package var iterations = 10
@@ -24,13 +24,35 @@ package struct KMeans: Sendable {
 
     package init() {}
 
+    /// Constrained k-means.
+    package init(sizes: ClosedRange<Int>) { assignment = ConstrainedAssignment(sizes: sizes) }
+
     /// Centres (count, d) of the points (n, d), and the centre of each point. n may be less than `count`: the centres
     /// that are left over are points again, moved a little. O(iterations · n · count · d).
     ///
     /// - Precondition: there is a point and a cluster.
     package func cluster(_ points: Matrix, into count: Int, random: inout Random) -> (centres: Matrix, indices: [Int]) {
         precondition(points.rows > 0 && count > 0, "no points or no clusters")
-        var centres = start(points, count, &random)
+        return refine(points, from: start(points, count, &random))
+    }
+
+    /// The same from clusters that the points were in before they moved a little: few rounds are needed, and a cluster
+    /// keeps its number. A cluster without points takes the first point as its centre to begin with.
+    ///
+    /// - Precondition: there is a point, and a cluster of `0..<count` for each.
+    package func cluster(
+        _ points: Matrix, from clusters: [Int], into count: Int
+    ) -> (centres: Matrix, indices: [Int]) {
+        precondition(points.rows > 0 && clusters.count == points.rows, "a cluster is needed for each point")
+        var centres = Matrix()
+        centres.gather([Int](repeating: 0, count: count), of: points)
+        move(&centres, points, clusters, [Float](repeating: 0, count: points.rows))
+        return refine(points, from: centres)
+    }
+
+    /// Rounds of assigning points and moving centres.
+    private func refine(_ points: Matrix, from start: Matrix) -> (centres: Matrix, indices: [Int]) {
+        var (centres, assignment) = (start, assignment)
         var result = assignment.assign(points, to: centres)
         for _ in 0..<iterations {
             move(&centres, points, result.indices, result.distances)

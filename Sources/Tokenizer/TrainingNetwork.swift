@@ -3,8 +3,9 @@ package import Numerics
 
 /// The tokenizer's parameters and the losses of docs/tokenizer.md on a tape.
 ///
-/// Gradient flow is as published, "straight-through per level": residuals after level 1 carry no gradient, dẑ/dz = I,
-/// commitment reaches the encoder through level 1 alone, and codebooks move by the codebook and diversity terms alone.
+/// Gradient flow is "straight-through per level": residuals after level 1 carry no gradient, dẑ/dz = I, commitment
+/// reaches the encoder through level 1 alone, and codebooks move by the codebook and diversity terms; with
+/// `GradientFlow.asPaperReads` by the collaborative term too.
 package final class TrainingNetwork {
     /// A linear layer.
     typealias Linear = (weight: Parameter, bias: Parameter)
@@ -13,7 +14,13 @@ package final class TrainingNetwork {
     private let decoder: [Linear]
     /// Codebooks, one a level, (N, d).
     package let codebooks: [Parameter]
-    private let settings: TrainingSettings
+    private var settings: TrainingSettings
+    /// Weight α of the collaborative term; starts as the settings have it.
+    package var alpha: Float
+    /// Weight β of the diversity term.
+    package var beta: Float
+    /// Step size and weight decay.
+    package var optimizer: AdamW
     private let tape = Tape()
     private var products = Matrix()
 
@@ -62,6 +69,8 @@ package final class TrainingNetwork {
         decoder = linear("decoder", model.decoder)
         codebooks = model.codebooks.enumerated().map { Parameter("codebook.\($0)", $1) }
         self.settings = settings
+        self.settings.levels = model.levels
+        (alpha, beta, optimizer) = (settings.alpha, settings.beta, settings.optimizer)
     }
 
     /// Encoder and decoder with Xavier-normal weights and zero biases, codebooks zero.
@@ -124,21 +133,26 @@ package final class TrainingNetwork {
             let similarity = tape.productTransposed(embedding, book)
             let diversity = tape.crossEntropy(
                 similarity, targets: positives(level, levelCodes), excluded: levelCodes)
-            terms.append((diversity, settings.beta * share))
+            terms.append((diversity, beta * share))
             losses.diversity.append(tape.scalar(diversity))
             codes.append(levelCodes)
             chosen.append((embedding, 1))
             residual.add(tape.value(embedding), scaledBy: -1)
         }
-        let quantised = tape.straightThrough(latent, to: tape.weightedSum(chosen))
+        let sum = tape.weightedSum(chosen)
+        let quantised = tape.straightThrough(latent, to: sum)
         let reconstruction = tape.meanSquaredError(run(decoder, quantised), semantic)
         terms.append((reconstruction, 1))
         losses.reconstruction = tape.scalar(reconstruction)
         if !batch.kept.isEmpty {
+            // As the paper reads: the same value, and the gradient of the codes' embeddings too.
+            let optimised =
+                settings.gradientFlow == .asPublished
+                ? quantised : tape.weightedSum([(quantised, 1), (sum, 1), (tape.stopGradient(sum), -1)])
             let logits = tape.productTransposed(
-                tape.gather(quantised, batch.kept), tape.constant(batch.collaborative))
+                tape.gather(optimised, batch.kept), tape.constant(batch.collaborative))
             let collaborative = tape.crossEntropy(logits, targets: Array(batch.kept.indices))
-            terms.append((collaborative, settings.alpha))
+            terms.append((collaborative, alpha))
             losses.collaborative = tape.scalar(collaborative)
         }
         let total = tape.weightedSum(terms)
@@ -150,7 +164,7 @@ package final class TrainingNetwork {
 
     /// One AdamW step of every parameter; `number` counts from 1.
     package func step(_ number: Int) {
-        for parameter in parameters { parameter.update(settings.optimizer, step: number) }
+        for parameter in parameters { parameter.update(optimizer, step: number) }
     }
 
     /// Latents (rows, d) of scaled embeddings.
@@ -168,12 +182,13 @@ package final class TrainingNetwork {
         return x
     }
 
-    /// The code of each residual: the nearest, or at the last level, where Sinkhorn is set, the balanced one.
+    /// The code of each residual: the nearest, or where Sinkhorn is set for the level, the balanced one.
     private func assign(_ residual: Matrix, level: Int) -> [Int] {
         let book = codebooks[level].value
-        if settings.sinkhornEpsilon > 0, level == codebooks.count - 1 {
+        let epsilon = settings.sinkhornEpsilon(level: level)
+        if epsilon > 0 {
             residual.squaredDistances(to: book, into: &products)
-            return Sinkhorn(epsilon: settings.sinkhornEpsilon, iterations: settings.sinkhornIterations).assign(products)
+            return Sinkhorn(epsilon: epsilon, iterations: settings.sinkhornIterations).assign(products)
         }
         products.resize(rows: book.rows, columns: residual.rows)
         BLAS.multiply(book, residual, transposeB: true, alpha: -2, into: &products)

@@ -22,14 +22,30 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     package var clusters = 10
     /// ε of Sinkhorn at the last level in training; 0 assigns the nearest code there too.
     package var sinkhornEpsilon = 0.003
+    /// ε at the levels before the last, the first level's first; 0, and a level for which there is none, assigns the
+    /// nearest code, as published.
+    package var upperSinkhornEpsilons: [Double] = []
     /// Iterations of Sinkhorn.
     package var sinkhornIterations = 50
+    /// Which gradients reach the codebooks.
+    package var gradientFlow = GradientFlow.asPublished
+    /// Epochs in which α rises from 0 in equal steps; 0 has all of it from the start.
+    package var alphaWarmup = 0
+    /// The same for β.
+    package var betaWarmup = 0
+    /// Share of the learning rate that is left in the last epoch; it falls in equal steps. 1 keeps it constant.
+    package var finalLearningRate = 1.0
+    /// Epochs between two re-seedings: codes that no item had in the epoch before are moved to residuals of items. 0 for
+    /// none, as published.
+    package var reseedInterval = 0
     /// Items in a batch.
     package var batch = 1024
     /// Passes over all items.
     package var epochs = 200
     /// Epochs between two measurements of the collision rate; the last epoch is always measured.
     package var evaluationInterval = 10
+    /// Measurements in a row without a lower collision rate after which the run ends early; 0 runs all epochs.
+    package var patience = 0
     /// Step size and weight decay.
     package var optimizer = AdamW()
     /// Seed of everything random.
@@ -39,6 +55,38 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
 
     package init() {}
 
+    /// ε of Sinkhorn at a level in training, 0 for none.
+    package func sinkhornEpsilon(level: Int) -> Double {
+        if level == levels - 1 { return sinkhornEpsilon }
+        return level < upperSinkhornEpsilons.count ? upperSinkhornEpsilons[level] : 0
+    }
+
+    /// α, β and the learning rate in an epoch, counted from 1.
+    package func weights(epoch: Int) -> (alpha: Float, beta: Float, learningRate: Double) {
+        func ramp(_ weight: Float, _ length: Int) -> Float {
+            epoch > length ? weight : weight * Float(epoch) / Float(length + 1)
+        }
+        let past = epochs > 1 ? Double(epoch - 1) / Double(epochs - 1) : 0
+        return (
+            ramp(alpha, alphaWarmup), ramp(beta, betaWarmup),
+            optimizer.learningRate * (1 - past * (1 - finalLearningRate))
+        )
+    }
+}
+
+/// Which gradients reach the codebooks, besides those of the codebook term (3) and the diversity term (5).
+package enum GradientFlow: String, Sendable, Codable, CaseIterable {
+    /// None, as in the published experiments: ẑ = z + sg[Σ e − z], so that reconstruction and collaborative term move
+    /// encoder and decoder alone.
+    case asPublished = "as_published"
+    /// That of the collaborative term (4), as the paper's text reads ("optimizing quantized embeddings"): its ẑ is
+    /// z + sg[−z] + Σ e, so that dẑ/dz = I and dẑ/de = I for the code of every level.
+    case asPaperReads = "as_paper_reads"
+}
+
+// MARK: - JSON
+
+extension TrainingSettings {
     enum CodingKeys: String, CodingKey {
         case hiddenWidths = "hidden_widths"
         case latentWidth = "latent_width"
@@ -47,57 +95,48 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
         case scaling = "input_scaling"
         case alpha, beta, mu, clusters
         case sinkhornEpsilon = "sinkhorn_epsilon"
+        case upperSinkhornEpsilons = "upper_sinkhorn_epsilons"
         case sinkhornIterations = "sinkhorn_iterations"
+        case gradientFlow = "gradient_flow"
+        case alphaWarmup = "alpha_warmup"
+        case betaWarmup = "beta_warmup"
+        case finalLearningRate = "final_learning_rate"
+        case reseedInterval = "reseed_interval"
         case batch, epochs
         case evaluationInterval = "evaluation_interval"
-        case optimizer, seed, threads
+        case patience, optimizer, seed, threads
     }
-}
 
-/// How a training run ended: the figures of the epoch whose parameters were kept.
-package struct TrainingFigures: Sendable, Codable, Equatable {
-    /// Items trained on.
-    package var items: Int
-    /// Items among them with a CF embedding.
-    package var collaborativeItems: Int
-    /// The epoch kept, counted from 1.
-    package var epoch: Int
-    /// Epochs run.
-    package var epochs: Int
-    /// (items − distinct natural identifiers) / items.
-    package var collisionRate: Double
-    /// Mean losses over the kept epoch's batches.
-    package var losses: Losses
-    /// Codes in use at each level.
-    package var codesUsed: [Int]
-    /// Seconds it took.
-    package var seconds: Double
-
-    enum CodingKeys: String, CodingKey {
-        case items
-        case collaborativeItems = "collaborative_items"
-        case epoch, epochs
-        case collisionRate = "collision_rate"
-        case losses
-        case codesUsed = "codes_used"
-        case seconds
+    /// Settings as a manifest has them. What an older one lacks has its default.
+    package init(from decoder: any Decoder) throws {
+        self.init()
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        func read<T: Decodable>(_ key: CodingKeys, _ value: inout T) throws {
+            if let found = try container.decodeIfPresent(T.self, forKey: key) { value = found }
+        }
+        try read(.hiddenWidths, &hiddenWidths)
+        try read(.latentWidth, &latentWidth)
+        try read(.levels, &levels)
+        try read(.codesPerLevel, &codesPerLevel)
+        scaling = try container.decodeIfPresent(InputScaling.self, forKey: .scaling)
+        try read(.alpha, &alpha)
+        try read(.beta, &beta)
+        try read(.mu, &mu)
+        try read(.clusters, &clusters)
+        try read(.sinkhornEpsilon, &sinkhornEpsilon)
+        try read(.upperSinkhornEpsilons, &upperSinkhornEpsilons)
+        try read(.sinkhornIterations, &sinkhornIterations)
+        try read(.gradientFlow, &gradientFlow)
+        try read(.alphaWarmup, &alphaWarmup)
+        try read(.betaWarmup, &betaWarmup)
+        try read(.finalLearningRate, &finalLearningRate)
+        try read(.reseedInterval, &reseedInterval)
+        try read(.batch, &batch)
+        try read(.epochs, &epochs)
+        try read(.evaluationInterval, &evaluationInterval)
+        try read(.patience, &patience)
+        try read(.optimizer, &optimizer)
+        try read(.seed, &seed)
+        try read(.threads, &threads)
     }
-}
-
-/// The loss terms of a batch, or their means over an epoch.
-package struct Losses: Sendable, Codable, Equatable {
-    /// Mean squared error of the decoder (3).
-    package var reconstruction: Float = 0
-    /// ‖sg[r] − e‖², mean over elements, for each level.
-    package var codebook: [Float] = []
-    /// ‖r − sg[e]‖², mean over elements, for each level.
-    package var commitment: [Float] = []
-    /// Diversity cross-entropy of each level (5).
-    package var diversity: [Float] = []
-    /// Collaborative cross-entropy (4).
-    package var collaborative: Float = 0
-    /// reconstruction + mean over levels (codebook + μ · commitment + β · diversity) + α · collaborative.
-    package var total: Float = 0
-
-    package init() {}
 }

@@ -5,8 +5,13 @@ internal import Vocabulary
 
 struct TokenizerEncode: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "encode", abstract: "Write the natural codes of a file of embeddings.",
-        discussion: "The output is int32, items × levels: codes before any collision is resolved.")
+        commandName: "encode", abstract: "Write the codes of a file of embeddings.",
+        discussion: """
+            The output is int32, items × levels: natural codes, before any collision is resolved; with --balance what \
+            the published balancing makes of them. It re-assigns the last code of items that collide, each group alone, \
+            in up to 20 rounds; items with equal embeddings stay together. Other embeddings in the file may change what \
+            an item gets, so it suits whole catalogs.
+            """)
 
     @Argument(help: "Directory of the model.")
     var model: String
@@ -16,6 +21,9 @@ struct TokenizerEncode: ParsableCommand {
 
     @Option(help: "File to write (.npy).")
     var output: String
+
+    @Flag(help: "Part items that collide, as far as the last level can.")
+    var balance = false
 
     func run() throws {
         let encoder = FrozenEncoder(model: try ModelDirectory.load(model))
@@ -28,7 +36,8 @@ struct TokenizerEncode: ParsableCommand {
         }
         let bar = ProgressBar(label: "encoding", total: file.rows, unit: "items")
         defer { bar.finish() }
-        var codes: [Int32] = []
+        var codes: [Code] = []
+        var latents: [Float] = []
         codes.reserveCapacity(file.rows * encoder.model.levels)
         for start in stride(from: 0, to: file.rows, by: 8192) {
             let end = min(start + 8192, file.rows)
@@ -39,9 +48,18 @@ struct TokenizerEncode: ParsableCommand {
                     "Row \(start + row) of \(embeddings) holds values that are not finite or too large.",
                     remedy: "Correct or remove it; nothing was written.")
             }
-            codes += encoding.codes.map(Int32.init)
+            codes += encoding.codes
+            if balance { latents += encoding.latents }
             bar.update(end)
         }
-        try NumPyFile.write(output, codes, columns: encoder.model.levels)
+        bar.finish()
+        if balance {
+            let outcome = try Balancing().balance(codes: codes, latents: latents, model: encoder.model)
+            codes = outcome.codes
+            Terminal.error(
+                "balanced: \(outcome.sharedBefore) items shared an identifier, \(outcome.sharedAfter) do after "
+                    + "\(outcome.rounds) rounds; \(outcome.moved) items have another last code\n")
+        }
+        try NumPyFile.write(output, codes.map(Int32.init), columns: encoder.model.levels)
     }
 }

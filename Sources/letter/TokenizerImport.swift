@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Files
 internal import Tokenizer
 
 struct TokenizerImport: ParsableCommand {
@@ -7,6 +8,9 @@ struct TokenizerImport: ParsableCommand {
         discussion: """
             Tensors are float32: encoder.N.weight (out, in), encoder.N.bias, codebook.L (codes, width), and decoder.N.… \
             if it is kept. ReLU stands between the layers.
+
+            The state dict of the published RQ-VAE code is read too: encoder.mlp_layers.N.…, decoder.mlp_layers.N.… and \
+            rq.vq_layers.N.embedding.weight, without batch normalisation.
             """)
 
     @Argument(help: "The file of weights (.safetensors).")
@@ -23,7 +27,15 @@ struct TokenizerImport: ParsableCommand {
 
     func run() throws {
         let scaling = InputScaling(unitLength: unitLength, factor: 1)
-        let model = try ModelDirectory.importWeights(file, scaling: scaling, embeddingModel: embeddingModel)
-        try ModelDirectory.write(model, to: output)
+        let weights = try Safetensors(path: file)
+        guard PublishedImport.recognises(weights) else {
+            let model = try ModelDirectory.importWeights(file, scaling: scaling, embeddingModel: embeddingModel)
+            return try ModelDirectory.write(model, to: output)
+        }
+        let name = file.split(separator: "/").last.map(String.init) ?? file
+        let provenance = ModelProvenance(
+            embeddingModel: embeddingModel, createdBy: "letter, imported from \(name), a published RQ-VAE")
+        try ModelDirectory.write(
+            try PublishedImport.model(weights, scaling: scaling, provenance: provenance), to: output)
     }
 }

@@ -88,6 +88,8 @@ import Vocabulary
     @Test func `Clients that hang make way for one that asks`() async throws {
         var limits = ControlServer.Limits()
         limits.connections = 8
+        // Who hangs would keep its place for two minutes.
+        limits.request = .seconds(120)
         try await withServer(limits: limits) { [limits] path in
             try await onThread {
                 var hanging: [RawClient] = []
@@ -96,8 +98,8 @@ import Vocabulary
                     let begin = ContinuousClock.now
                     let answer = try RawClient(path).get("/v1/status")
                     #expect(answer?.status == 200)
-                    // Well before a hanging client would be cut off, however busy the machine.
-                    #expect(ContinuousClock.now - begin < .seconds(4))
+                    // Long before that, however busy the machine.
+                    #expect(ContinuousClock.now - begin < .seconds(60))
                 }
                 #expect(hanging.count > limits.connections)
             }
