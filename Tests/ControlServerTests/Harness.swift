@@ -70,6 +70,12 @@ final class RawClient {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
 
+    /// Waits until the server has closed the connection, without reading. Returns whether it did within `seconds`.
+    func isClosed(within seconds: Int32) -> Bool {
+        var watched = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&watched, 1, seconds * 1_000) == 1 && watched.revents & Int16(POLLHUP) != 0
+    }
+
     init(_ path: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_un()
