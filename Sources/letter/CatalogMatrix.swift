@@ -82,7 +82,8 @@ func readCategories(itemsFile path: String, field: String, of ids: [ItemID]) thr
 func checkCategories(_ categories: [[String]], field: String, source: String) throws -> [[String]] {
     guard categories.contains(where: { !$0.isEmpty }) else {
         throw CommandFailure(
-            "tokenizer.no_categories", .invalid, "No item of \(source) that is in the catalog has a field '\(field)'.",
+            "tokenizer.no_categories", .invalid,
+            "No item of the catalog has categories in a field '\(field)' of \(source).",
             remedy: "Check the field's name, or leave --category-field out.")
     }
     return categories

@@ -26,7 +26,7 @@ struct FrequencyFigure {
         }
         // As many items for every code; under the bars and their labels.
         let even = y(Double(Evaluation.CodeGroup.size) / Double(evaluation.codesPerLevel))
-        if even > Self.top, evaluation.codesPerLevel > Evaluation.CodeGroup.size {
+        if even > Self.top, even < y(0) - 3, evaluation.codesPerLevel > Evaluation.CodeGroup.size {
             svg.line(Self.left, even, Self.width - Self.right, even, style: "even")
         }
         let slot = plotWidth / Double(shown.count)

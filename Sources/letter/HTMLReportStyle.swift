@@ -39,7 +39,7 @@ extension HTMLReport {
         svg .axis { stroke: var(--soft); }
         svg .even { stroke: var(--ink); stroke-dasharray: 5 4; }
         svg .frame { fill: none; stroke: var(--line); }
-        svg .dead { fill: none; stroke: var(--soft); stroke-opacity: 0.45; }
+        svg .dead { fill: var(--paper); stroke: var(--soft); stroke-width: 0.6px; }
         @media print { section { break-inside: avoid; } }
 
         """
