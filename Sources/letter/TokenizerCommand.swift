@@ -1,10 +1,13 @@
 internal import ArgumentParser
 
-/// `letter tokenizer …`: trains, imports, applies and shows tokenizer models, without a daemon.
+/// `letter tokenizer …`: trains, imports, applies, measures and shows tokenizer models, without a daemon.
 ///
 /// Plain commands, not asynchronous ones: they block, and run on the main thread rather than the cooperative pool.
 struct TokenizerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tokenizer", abstract: "Train, import, apply and show tokenizers.",
-        subcommands: [TokenizerTrain.self, TokenizerImport.self, TokenizerEncode.self, TokenizerInspect.self])
+        commandName: "tokenizer", abstract: "Train, import, apply, measure and show tokenizers.",
+        subcommands: [
+            TokenizerTrain.self, TokenizerImport.self, TokenizerEncode.self, TokenizerEvaluate.self,
+            TokenizerInspect.self,
+        ])
 }
