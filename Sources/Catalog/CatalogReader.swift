@@ -212,6 +212,17 @@ package final class CatalogReader {
         }
     }
 
+    /// Calls `body` with the JSON of every item that has some, in key order; nothing if the catalog has no `items`.
+    ///
+    /// The JSON is as it was written: bytes of anybody's, not checked.
+    package func forEachItem(_ body: (ItemID, [UInt8]) throws -> Void) throws {
+        try Self.checkSize(environment)
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        guard let database = try transaction.database(DatabaseName.items) else { return }
+        var cursor = try transaction.cursor(database)
+        while let record = try cursor.next() { try body(ItemID(unchecked: Array(record.key)), Array(record.value)) }
+    }
+
     /// The collaborative embedding of every item that has one, in key order; nothing if the catalog has no `cf`.
     ///
     /// - Throws: `bad_record` where a value's length is not a multiple of four or differs from the others'.

@@ -78,6 +78,22 @@ func readCategories(itemsFile path: String, field: String, of ids: [ItemID]) thr
     return try checkCategories(ids.map { found[$0] ?? [] }, field: field, source: path)
 }
 
+/// Categories of these items from the items of the catalog itself; what has no JSON, or none that can be read, has none.
+///
+/// - Parameter ids: in key order.
+/// - Throws: `CommandFailure` where no item has such a field.
+func readCategories(catalog directory: String, field: String, of ids: [ItemID]) throws -> [[String]] {
+    let reader = try CatalogReader(path: directory)
+    var categories = [[String]](repeating: [], count: ids.count)
+    // Both are in key order: one pass joins them.
+    var next = 0
+    try reader.forEachItem { item, json in
+        while next < ids.count, ids[next] < item { next += 1 }
+        if next < ids.count, ids[next] == item { categories[next] = categoryPath(ofItem: json, field: field) }
+    }
+    return try checkCategories(categories, field: field, source: directory)
+}
+
 /// Refuses categories that no item has: a field's name is easily mistyped.
 func checkCategories(_ categories: [[String]], field: String, source: String) throws -> [[String]] {
     guard categories.contains(where: { !$0.isEmpty }) else {

@@ -38,7 +38,7 @@ struct TokenizerEvaluate: ParsableCommand {
     @Option(help: "Field of the items' JSON that has their categories, such as categories.")
     var categoryField: String?
 
-    @Option(help: "File of items to take it from: a JSON object with an \"id\" a line.")
+    @Option(help: "File of items to take it from instead of the catalog: a JSON object with an \"id\" a line.")
     var items: String?
 
     @Option(help: "Look for the neighbours of so many items at most.")
@@ -51,8 +51,8 @@ struct TokenizerEvaluate: ParsableCommand {
         guard neighbourQueries > 0, threads > 0 else {
             throw ValidationError("--neighbour-queries and --threads are positive.")
         }
-        guard (categoryField == nil) == (items == nil) else {
-            throw ValidationError("--category-field and --items go together.")
+        guard items == nil || categoryField != nil else {
+            throw ValidationError("--items goes with --category-field.")
         }
     }
 
@@ -91,8 +91,9 @@ struct TokenizerEvaluate: ParsableCommand {
     }
 
     private func categories(of ids: [ItemID]) throws -> [[String]]? {
-        guard let categoryField, let items else { return nil }
-        return try readCategories(itemsFile: items, field: categoryField, of: ids)
+        guard let categoryField else { return nil }
+        if let items { return try readCategories(itemsFile: items, field: categoryField, of: ids) }
+        return try readCategories(catalog: catalog, field: categoryField, of: ids)
     }
 
     /// Rows of the ids that a file lists. An id that the catalog has not, or not in a form that can be encoded, is

@@ -228,6 +228,27 @@ struct CatalogTests {
         #expect(try CatalogReader(path: path).isCurrent)
     }
 
+    @Test func `items' JSON comes back in key order as it was written, and a catalog may have none`() throws {
+        try CatalogWriter.create(path: path, format: CatalogFormat(dimension: 2))
+        func items() throws -> [String] {
+            var found: [String] = []
+            try CatalogReader(path: path).forEachItem {
+                found.append("\($0.text) \(String(decoding: $1, as: UTF8.self))")
+            }
+            return found
+        }
+        #expect(try items().isEmpty)
+        try {
+            let writer = try CatalogWriter(path: path)
+            try writer.write { transaction in
+                try transaction.put(json: Array("no JSON".utf8), of: id("b"))
+                try transaction.put(json: Array("{}".utf8), of: id("a"))
+                try transaction.put(embedding: [1, 2], of: id("c"))
+            }
+        }()
+        #expect(try items() == ["a {}", "b no JSON"])
+    }
+
     @Test func `deleting removes the item from every database`() throws {
         let writer = try make(2)
         try writer.write { transaction in
