@@ -43,6 +43,31 @@ package struct CollisionsAnswer: Codable, Sendable, Hashable {
     }
 }
 
+/// What was confirmed of deletions that waited for it.
+package struct ConfirmAnswer: Codable, Sendable, Hashable {
+    /// The generations that will apply them, and how many items each removes.
+    package var confirmed: [Held]
+
+    /// Deletions of one generation that wait for confirmation.
+    package struct Held: Codable, Sendable, Hashable {
+        package var generation: Int
+        /// Items that the catalog no longer has.
+        package var deletions: Int
+        /// Items that the index knows.
+        package var items: Int
+
+        package init(generation: Int, deletions: Int, items: Int) {
+            self.generation = generation
+            self.deletions = deletions
+            self.items = items
+        }
+    }
+
+    package init(confirmed: [Held]) {
+        self.confirmed = confirmed
+    }
+}
+
 /// An item that cannot be encoded.
 package struct Quarantined: Codable, Sendable, Hashable {
     package var item: ItemID

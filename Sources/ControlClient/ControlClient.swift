@@ -95,6 +95,11 @@ package actor ControlClient {
         try decode(call("POST", "/v1/generations/\(generation)/promote", [], repeatable: false))
     }
 
+    /// Has deletions applied that wait for confirmation.
+    package func confirmDeletions() throws -> ConfirmAnswer {
+        try decode(call("POST", "/v1/catalog/confirm", [], repeatable: false))
+    }
+
     /// Waits until every commit so far is answered for; throws a failure of kind `temporary` at the timeout.
     package func waitCaughtUp(timeoutSeconds: Double) throws -> Status {
         let body = WaitRequest(timeoutSeconds: timeoutSeconds).jsonBytes

@@ -126,6 +126,7 @@ struct Connection: Sendable {
         case .publish:
             return try .encoded(
                 try await service.publish(upload: try PublishRequest(json: body).upload), status: 201)
+        case .confirm: return try .encoded(try await service.confirmDeletions())
         case .promote(let number): return try .encoded(try await service.promote(number))
         case .wait:
             let seconds = try WaitRequest(json: body).timeoutSeconds

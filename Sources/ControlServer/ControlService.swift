@@ -44,6 +44,9 @@ package protocol ControlService: Sendable {
     /// Makes a built generation the active one.
     func promote(_ generation: Int) async throws -> GenerationInfo
 
+    /// Has deletions applied that wait for confirmation; a conflict if none do.
+    func confirmDeletions() async throws -> ConfirmAnswer
+
     /// Returns when every commit made to the catalog before the call is answered for.
     ///
     /// Throws a failure of kind `temporary` when that takes longer than `timeout`.

@@ -16,6 +16,7 @@ enum Route: Sendable, Hashable {
     case upload(UploadName, UploadFile)
     case publish
     case promote(Int)
+    case confirm
     case wait
     case dump
     case metrics
@@ -25,14 +26,15 @@ enum Route: Sendable, Hashable {
         ("GET", "/v1/status"), ("POST", "/v1/items/lookup"), ("GET", "/v1/items/{id}"),
         ("POST", "/v1/identifiers/lookup"), ("POST", "/v1/trie/next"), ("GET", "/v1/trie/items"),
         ("GET", "/v1/collisions"), ("GET", "/v1/quarantine"), ("GET", "/v1/generations"), ("POST", "/v1/generations"),
-        ("POST", "/v1/generations/{number}/promote"), ("PUT", "/v1/uploads/{name}/{file}"), ("POST", "/v1/wait"),
+        ("POST", "/v1/generations/{number}/promote"), ("POST", "/v1/catalog/confirm"),
+        ("PUT", "/v1/uploads/{name}/{file}"), ("POST", "/v1/wait"),
         ("GET", "/v1/dump"), ("GET", "/v1/metrics"), ("GET", "/metrics"),
     ]
 
     /// Whether it changes something, so that only listed users may call it.
     var isWrite: Bool {
         switch self {
-        case .upload, .publish, .promote: true
+        case .upload, .publish, .promote, .confirm: true
         default: false
         }
     }
@@ -83,6 +85,7 @@ enum Route: Sendable, Hashable {
                 return ([.POST, .GET], { method, _ in method == .POST ? .lookupItems : .item(try item(bytes[2])) })
             case ("items", _): return ([.GET], { _, _ in .item(try item(bytes[2])) })
             case ("identifiers", "lookup"): return ([.POST], { _, _ in .lookupIdentifiers })
+            case ("catalog", "confirm"): return ([.POST], { _, _ in .confirm })
             case ("trie", "next"): return ([.POST], { _, _ in .next })
             case ("trie", "items"):
                 return (

@@ -10,6 +10,8 @@ struct DaemonError: Failure {
         case wrongLength = "wrong_length"
         case badConfiguration = "bad_configuration"
         case busy
+        case deletionsHeld = "deletions_held"
+        case nothingHeld = "nothing_held"
     }
 
     let reason: Reason
@@ -31,6 +33,7 @@ struct DaemonError: Failure {
         case .dimensionMismatch, .wrongLength: .invalid
         case .badConfiguration: .configuration
         case .notCaughtUp, .busy: .temporary
+        case .deletionsHeld, .nothingHeld: .conflict
         }
     }
 

@@ -41,6 +41,13 @@ extension DaemonService {
         return info(record, board.now)
     }
 
+    func confirmDeletions() async throws -> ConfirmAnswer {
+        ConfirmAnswer(
+            confirmed: try await ingest.confirmDeletions().map {
+                .init(generation: $0.generation, deletions: $0.held.deletions, items: $0.held.items)
+            })
+    }
+
     private func info(_ record: GenerationRecord, _ now: Board.State) -> GenerationInfo {
         var info = GenerationInfo(
             number: record.number, state: GenerationState(rawValue: record.stage.rawValue) ?? .failed, items: 0,

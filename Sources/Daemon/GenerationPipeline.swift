@@ -30,6 +30,10 @@ final class GenerationPipeline: Sendable {
         /// The version answered; nil before the first build is complete.
         var cursor: CatalogVersion?
         var tally: Tally
+        /// Deletions that wait for confirmation, if there are any.
+        var held: Held?
+        /// How many deletions the next catch-up may apply although they are many.
+        var confirmed = 0
         /// Items done and to do in the change set at hand.
         var done = 0
         var expected = 0
@@ -40,6 +44,16 @@ final class GenerationPipeline: Sendable {
         /// After a failure: when to try again, and how long to wait after the next one.
         var retry: ContinuousClock.Instant?
         var pause = firstPause
+    }
+
+    /// Deletions that were found in a version of the catalog and not applied.
+    struct Held: Sendable, Hashable {
+        var version: CatalogVersion
+        var deletions: Int
+        var items: Int
+
+        /// Whether so many deletions wait for confirmation (rule 7): more than a fifth of the items.
+        var isMany: Bool { deletions * 5 > items }
     }
 
     /// Pauses after a failure: doubled from the first to the last.
@@ -67,6 +81,20 @@ final class GenerationPipeline: Sendable {
 
     /// Whether the index answers this version of the catalog.
     func answers(_ version: CatalogVersion) -> Bool { progress.withLock { $0.cursor == version } }
+
+    /// Whether nothing can be done about this version of the catalog: it is answered, or what it deletes is held.
+    func isDone(with version: CatalogVersion) -> Bool {
+        progress.withLock { $0.cursor == version || ($0.held?.version == version && $0.confirmed == 0) }
+    }
+
+    /// Lets the next catch-up apply the deletions that are held. Returns what they are; nil if none are.
+    func confirm() -> Held? {
+        progress.withLock {
+            // A few more may have come since; not many more.
+            if let held = $0.held { $0.confirmed = held.deletions + held.items / 5 }
+            return $0.held
+        }
+    }
 
     /// Whether the registry knows that the index was complete once.
     var isSettled: Bool { progress.withLock { $0.isSettled } }
@@ -115,7 +143,10 @@ final class GenerationPipeline: Sendable {
             $0.done = 0
             $0.expected = changes.changed.count + changes.deleted.count
         }
-        for start in stride(from: 0, to: changes.deleted.count, by: Self.chunkItems) {
+        let found = Held(version: changes.version, deletions: changes.deleted.count, items: changes.known)
+        let isHeld = found.isMany && found.deletions > progress.withLock { $0.confirmed }
+        progress.withLock { $0.held = isHeld ? found : nil }
+        for start in stride(from: 0, to: isHeld ? 0 : changes.deleted.count, by: Self.chunkItems) {
             var chunk = Chunk()
             chunk.deleted = Array(changes.deleted[start..<min(start + Self.chunkItems, changes.deleted.count)])
             try await apply(Prepared(chunk: chunk), now: now(), &result)
@@ -133,8 +164,15 @@ final class GenerationPipeline: Sendable {
             try await between()
         }
         // The last chunk, empty where nothing changed, makes it true that this version is answered.
-        current.chunk.cursor = changes.version
+        if !isHeld { current.chunk.cursor = changes.version }
         try await apply(current, now: now(), &result)
+        if isHeld {
+            throw DaemonError(
+                .deletionsHeld,
+                "The catalog lacks \(found.deletions) of the \(found.items) items of generation \(number); they are kept.",
+                remedy: "If that is right, confirm it with `letter catalog confirm`; if not, put the items back.")
+        }
+        progress.withLock { $0.confirmed = 0 }
         return result
     }
 

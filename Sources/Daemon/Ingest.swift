@@ -67,6 +67,23 @@ final class Ingest: Sendable {
         }
     }
 
+    /// Has the deletions applied that wait for confirmation.
+    ///
+    /// - Returns: the generations that hold some, and how many.
+    /// - Throws: `daemon.nothing_held`.
+    func confirmDeletions() async throws -> [(generation: Int, held: GenerationPipeline.Held)] {
+        let state = board.now
+        let held = ([state.active].compactMap(\.self) + state.others).compactMap { pipeline in
+            pipeline.confirm().map { (generation: pipeline.number, held: $0) }
+        }
+        guard !held.isEmpty else {
+            throw DaemonError(
+                .nothingHeld, "No deletions wait for confirmation.", remedy: "`letter status` tells when some do.")
+        }
+        await catalog.wake()
+        return held
+    }
+
     // MARK: - The loop
 
     /// Runs until cancelled.
@@ -104,7 +121,7 @@ final class Ingest: Sendable {
         for pipeline in [board.now.active].compactMap(\.self) + board.now.others {
             // A generation that cannot follow now is tried again when the catalog changes or its pause is over; the
             // others do not wait for it.
-            guard pipeline.isDue, !pipeline.answers(version) || !pipeline.isSettled else { continue }
+            guard pipeline.isDue, !pipeline.isDone(with: version) || !pipeline.isSettled else { continue }
             do {
                 if !pipeline.answers(version) { try await catchUp(pipeline, format) }
                 try await settle(pipeline)
@@ -114,7 +131,8 @@ final class Ingest: Sendable {
                 }
                 worked = true
             } catch let error where Self.isOfOneGeneration(error) {
-                pipeline.failed()
+                // Held deletions wait for a person or another commit, not for a time.
+                if (error as? DaemonError)?.reason != .deletionsHeld { pipeline.failed() }
                 if board.note(.generation(pipeline.number), error) {
                     logger.error(
                         "generation cannot follow",
@@ -150,7 +168,7 @@ final class Ingest: Sendable {
             try await self.answerRequests()
             guard let active = self.board.now.active, active.number != pipeline.number, active.isDue else { return }
             let (version, format) = try await self.catalog.look()
-            guard !active.answers(version) else { return }
+            guard !active.isDone(with: version) else { return }
             do {
                 try await self.catchUp(active, format)
             } catch let error where Self.isOfOneGeneration(error) {
@@ -295,6 +313,9 @@ final class Ingest: Sendable {
         do {
             let (version, format) = try await catalog.look()
             if !pipeline.answers(version) { try await catchUp(pipeline, format) }
+        } catch let error as DaemonError where error.reason == .deletionsHeld {
+            // It answers all but what is held, and says so.
+            board.note(.generation(number), error)
         } catch let error as CatalogError {
             // Going back must be possible just when the catalog cannot be read: the index answers what it last knew.
             logger.warning("promoted as it is", metadata: ["generation": "\(number)", "error": "\(error)"])

@@ -8,7 +8,7 @@ struct CatalogCommand: AsyncParsableCommand {
         commandName: "catalog", abstract: "Make, fill, change and check item catalogs (LMDB).",
         subcommands: [
             CatalogInit.self, CatalogImport.self, CatalogPut.self, CatalogDelete.self, CatalogInfo.self,
-            CatalogVerify.self,
+            CatalogVerify.self, CatalogConfirm.self,
         ])
 }
 

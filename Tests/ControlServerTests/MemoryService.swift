@@ -122,6 +122,10 @@ final class MemoryService: ControlService {
         throw ControlFailure("test.not_built", .conflict, "Generation \(generation) is not built.", remedy: "Wait.")
     }
 
+    func confirmDeletions() async throws -> ConfirmAnswer {
+        ConfirmAnswer(confirmed: [.init(generation: 1, deletions: 60, items: 100)])
+    }
+
     func waitCaughtUp(timeout: Duration) async throws -> Status {
         do {
             if timeout > .seconds(1) { try await Task.sleep(for: timeout) }

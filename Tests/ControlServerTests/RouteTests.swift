@@ -69,6 +69,7 @@ import Vocabulary
             try #expect(await client.publish(upload: name).number == 1)
             let conflict = await #expect(throws: ControlFailure.self) { try await client.promote(1) }
             #expect(conflict?.kind == .conflict)
+            try #expect(await client.confirmDeletions().confirmed.map(\.deletions) == [60])
         }
     }
 
