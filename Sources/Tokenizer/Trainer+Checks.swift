@@ -21,8 +21,8 @@ extension TrainingSettings {
                 || ![alpha, beta, mu].allSatisfy({ $0 >= 0 && $0.isFinite })
             {
                 "the learning rate must be positive, α, β, μ and the weight decay not negative"
-            } else if alphaWarmup < 0 || betaWarmup < 0 || reseedInterval < 0 || patience < 0 {
-                "warm-ups, re-seeding interval and patience must not be negative"
+            } else if [alphaWarmup, betaWarmup, reseedInterval, refitInterval, patience].contains(where: { $0 < 0 }) {
+                "warm-ups, intervals of re-seeding and refits, and patience must not be negative"
             } else if !(0...1).contains(finalLearningRate) {
                 "the final learning rate is a share from 0 to 1 of the first"
             } else {

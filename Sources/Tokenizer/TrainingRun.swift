@@ -46,7 +46,10 @@ final class TrainingRun {
     func beginEpoch() throws {
         if !state.isBegun {
             state.isBegun = true
-            if settings.reseedInterval > 0, state.epoch > 1, (state.epoch - 1) % settings.reseedInterval == 0 {
+            if isTime(settings.refitInterval) {
+                try startCodebooks()
+                clusters = []
+            } else if isTime(settings.reseedInterval) {
                 try reseed()
             }
             for level in usage.indices { usage[level] = [Int](repeating: 0, count: settings.codesPerLevel) }
@@ -62,6 +65,11 @@ final class TrainingRun {
         let weights = settings.weights(epoch: state.epoch)
         (network.alpha, network.beta) = (weights.alpha, weights.beta)
         network.optimizer.learningRate = weights.learningRate
+    }
+
+    /// Whether what is done every so many epochs is due at the start of this one.
+    private func isTime(_ interval: Int) -> Bool {
+        interval > 0 && state.epoch > 1 && (state.epoch - 1) % interval == 0
     }
 
     private static func order(_ items: Int, _ random: inout Random) -> [Int] {
@@ -185,7 +193,7 @@ extension TrainingRun {
         return Array(Self.order(data.items, &state.random).prefix(count))
     }
 
-    /// Codebooks from constrained k-means on what the levels before leave of the untrained encoder's latents.
+    /// Codebooks from constrained k-means on what the levels before leave of the encoder's latents, without moments.
     ///
     /// From at most 65,536 items, and fewer where there are more than 256 codes; with more than 4,096 codes the clusters
     /// have no bounds.
@@ -201,6 +209,8 @@ extension TrainingRun {
             for book in network.codebooks {
                 let (centres, indices) = method.cluster(residual, into: count, random: &state.random)
                 book.value = centres
+                book.moments.first.fill(0)
+                book.moments.second.fill(0)
                 residual.subtract(rows: indices, of: centres)
             }
         }

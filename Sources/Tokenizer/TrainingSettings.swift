@@ -38,6 +38,9 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     /// Epochs between two re-seedings: codes that no item had in the epoch before are moved to residuals of items. 0 for
     /// none, as published.
     package var reseedInterval = 0
+    /// Epochs between two refits: all codebooks are made anew by constrained k-means on the residuals of the encoder as it
+    /// stands, as at the start. 0 for none, as published.
+    package var refitInterval = 0
     /// Items in a batch.
     package var batch = 1024
     /// Passes over all items.
@@ -102,6 +105,7 @@ extension TrainingSettings {
         case betaWarmup = "beta_warmup"
         case finalLearningRate = "final_learning_rate"
         case reseedInterval = "reseed_interval"
+        case refitInterval = "refit_interval"
         case batch, epochs
         case evaluationInterval = "evaluation_interval"
         case patience, optimizer, seed, threads
@@ -131,6 +135,7 @@ extension TrainingSettings {
         try read(.betaWarmup, &betaWarmup)
         try read(.finalLearningRate, &finalLearningRate)
         try read(.reseedInterval, &reseedInterval)
+        try read(.refitInterval, &refitInterval)
         try read(.batch, &batch)
         try read(.epochs, &epochs)
         try read(.evaluationInterval, &evaluationInterval)

@@ -13,7 +13,15 @@ enum StopSignal {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in StopSignal.asked.store(true, ordering: .sequentiallyConsistent) }
         action.sa_flags = resetHandler | SA_RESTART
-        for signal in [SIGTERM, SIGINT] { sigaction(signal, &action, nil) }
+        // Blocked signals are inherited: a parent that starts processes from a thread which has them blocked, as Swift's
+        // concurrency runtimes do, would make this one deaf.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for signal in [SIGTERM, SIGINT] {
+            sigaction(signal, &action, nil)
+            sigaddset(&signals, signal)
+        }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
     /// SA_RESETHAND, which Swift imports as a number that does not fit its field.

@@ -56,6 +56,9 @@ struct TrainingOptions: ParsableArguments {
     @Option(help: "Epochs between two re-seedings of codes that no item has; 0 for none.")
     var reseedInterval = TrainingSettings().reseedInterval
 
+    @Option(help: "Epochs between two refits of all codebooks by constrained k-means; 0 for none.")
+    var refitInterval = TrainingSettings().refitInterval
+
     @Option(help: "Items in a batch.")
     var batch = TrainingSettings().batch
 
@@ -111,6 +114,7 @@ struct TrainingOptions: ParsableArguments {
             settings.sinkhornEpsilon = sinkhorn.values.last ?? 0
         }
         settings.reseedInterval = reseedInterval
+        settings.refitInterval = refitInterval
         settings.batch = batch
         settings.optimizer.learningRate = learningRate
         settings.finalLearningRate = finalLearningRate

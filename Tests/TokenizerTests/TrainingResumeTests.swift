@@ -21,7 +21,7 @@ import Vocabulary
         (settings.batch, settings.epochs, settings.evaluationInterval) = (40, 6, 1)
         settings.upperSinkhornEpsilons = [0.02]
         (settings.alphaWarmup, settings.betaWarmup, settings.finalLearningRate) = (2, 1, 0.5)
-        settings.reseedInterval = 2
+        (settings.reseedInterval, settings.refitInterval) = (2, 3)
         settings.threads = 1
         return settings
     }
@@ -166,6 +166,9 @@ import Vocabulary
         settings.reseedInterval = 0
         let plain = try Trainer(settings, semantic: semantic, collaborative: collaborative).train()
         #expect(moved.codebooks != plain.codebooks)
+        settings.refitInterval = 1
+        let refitted = try Trainer(settings, semantic: semantic, collaborative: collaborative).train()
+        #expect(refitted.codebooks != plain.codebooks)
     }
 
     @Test("weights rise and the learning rate falls as the settings say") func schedules() {
