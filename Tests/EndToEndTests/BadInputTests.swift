@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What goes wrong is named, tells what to do, has its exit code, and loses nothing.
-@Suite("Bad input, end to end", .serialized)
+@Suite("Bad input, end to end", .serialized, .timeLimit(.minutes(10)))
 struct BadInputTests {
     /// A command that must fail so.
     private func expect(

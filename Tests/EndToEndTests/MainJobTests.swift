@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The main job, as an operator runs it: the real executables, a real catalog, a writer that knows nothing of Letter.
-@Suite("End to end", .serialized)
+@Suite("End to end", .serialized, .timeLimit(.minutes(10)))
 struct MainJobTests {
     @Test(.enabled(if: SharedData.isPresent, "the real catalogs are not at hand"))
     func `the Scientific catalog is indexed, kept up to date and kept through a kill`() async throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `letter tokenizer train` as a process that is stopped and killed.
-@Suite struct TrainingTests {
+@Suite(.timeLimit(.minutes(10))) struct TrainingTests {
     private static let letter: String = {
         let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         return URL(fileURLWithPath: path).deletingLastPathComponent().appending(path: "letter").path
