@@ -22,10 +22,11 @@ final class Board: Sendable {
         var lastScan: Duration?
         var lastScanned: Int?
 
+        /// All generations at work, the active one first.
+        var atWork: [GenerationPipeline] { [active].compactMap(\.self) + others }
+
         /// The generation at work with this number.
-        func pipeline(_ number: Int) -> GenerationPipeline? {
-            active?.number == number ? active : others.first { $0.number == number }
-        }
+        func pipeline(_ number: Int) -> GenerationPipeline? { atWork.first { $0.number == number } }
     }
 
     /// Where a problem is met.

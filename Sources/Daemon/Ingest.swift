@@ -72,8 +72,7 @@ final class Ingest: Sendable {
     /// - Returns: the generations that hold some, and how many.
     /// - Throws: `daemon.nothing_held`.
     func confirmDeletions() async throws -> [(generation: Int, held: GenerationPipeline.Held)] {
-        let state = board.now
-        let held = ([state.active].compactMap(\.self) + state.others).compactMap { pipeline in
+        let held = board.now.atWork.compactMap { pipeline in
             pipeline.confirm().map { (generation: pipeline.number, held: $0) }
         }
         guard !held.isEmpty else {
@@ -118,7 +117,7 @@ final class Ingest: Sendable {
     private func turn() async throws -> CatalogVersion? {
         let (version, format) = try await catalog.look()
         var worked = false
-        for pipeline in [board.now.active].compactMap(\.self) + board.now.others {
+        for pipeline in board.now.atWork {
             // A generation that cannot follow now is tried again when the catalog changes or its pause is over; the
             // others do not wait for it.
             guard pipeline.isDue, !pipeline.isDone(with: version) || !pipeline.isSettled else { continue }
@@ -141,7 +140,7 @@ final class Ingest: Sendable {
             }
         }
         if worked { return nil }
-        if board.now.others.contains(where: { $0.mustRetry }) || board.now.active?.mustRetry == true {
+        if board.now.atWork.contains(where: { $0.mustRetry }) {
             try await Task.sleep(for: Self.firstPause)
             return nil
         }

@@ -72,7 +72,7 @@ package struct LetterDaemon: Sendable {
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: groupLogger))
         try await group.run()
-        for pipeline in [board.now.active].compactMap(\.self) + board.now.others { try pipeline.index.close() }
+        for pipeline in board.now.atWork { try pipeline.index.close() }
         try registry.close()
         logger.notice("stopped")
     }

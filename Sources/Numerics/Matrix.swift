@@ -79,13 +79,6 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// Sets the rows from `row` on to zero. O(elements).
-    package mutating func clearRows(from row: Int) {
-        precondition(row >= 0 && row <= rows, "rows out of range")
-        let start = row * columns
-        withMutablePointer { pointer, count in (pointer + start).update(repeating: 0, count: count - start) }
-    }
-
     /// Copies rows `indices` of `source`, in that order, resizing to hold just them.
     ///
     /// - Precondition: every index is a row of `source`.

@@ -95,9 +95,7 @@ package struct PreparedStatement {
     /// Ends a run before its last row.
     package func reset() { sqlite3_reset(handle) }
 
-    /// Whether column `index` (from 0) of the current row is null.
-    package func isNull(_ index: Int32) -> Bool { sqlite3_column_type(handle, index) == SQLITE_NULL }
-
+    /// The number in column `index` (from 0) of the current row.
     package func integer(_ index: Int32) -> Int { Int(sqlite3_column_int64(handle, index)) }
 
     package func double(_ index: Int32) -> Double { sqlite3_column_double(handle, index) }
