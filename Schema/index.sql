@@ -92,3 +92,9 @@ CREATE TABLE tally (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tally (name, value) VALUES
     ('live', 0), ('stale', 0), ('quarantined', 0), ('collisions', 0), ('tombstones', 0);
+
+-- migration 2: where the catalog's change log stood at the cursor's version; null where it did not tell all of it
+
+ALTER TABLE cursor ADD COLUMN log_epoch BLOB CHECK (length(log_epoch) = 16);
+ALTER TABLE cursor ADD COLUMN log_sequence INTEGER;
+ALTER TABLE cursor ADD COLUMN log_nonce INTEGER;

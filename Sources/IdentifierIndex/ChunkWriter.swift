@@ -291,15 +291,27 @@ struct ChunkWriter<Distances: ItemDistances> {
         }
     }
 
-    func write(_ cursor: CatalogVersion) throws {
-        try database.execute(
-            sql: """
-                INSERT OR REPLACE INTO cursor (one, device, inode, catalog_transaction, boot, at) VALUES (1, ?, ?, ?, ?, ?)
-                """,
-            arguments: [
-                Int64(bitPattern: cursor.device), Int64(bitPattern: cursor.inode),
-                Int64(bitPattern: cursor.transaction), cursor.boot, now,
-            ])
+    func write(_ cursor: CatalogCursor) throws {
+        let statement = try PreparedStatement(
+            database,
+            """
+            INSERT OR REPLACE INTO cursor
+                (one, device, inode, catalog_transaction, boot, at, log_epoch, log_sequence, log_nonce)
+            VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)
+            """)
+        statement.bind(1, Int(bitPattern: UInt(cursor.version.device)))
+        statement.bind(2, Int(bitPattern: UInt(cursor.version.inode)))
+        statement.bind(3, Int(bitPattern: UInt(cursor.version.transaction)))
+        statement.bind(4, text: cursor.version.boot)
+        statement.bind(5, now)
+        if let log = cursor.log {
+            withUnsafeBytes(of: log.epoch.bigEndian) { statement.bind(6, $0) }
+            statement.bind(7, Int(bitPattern: UInt(log.sequence)))
+            statement.bind(8, Int(bitPattern: UInt(log.nonce)))
+        } else {
+            for column in Int32(6)...8 { statement.bindNull(column) }
+        }
+        try statement.run()
     }
 }
 

@@ -88,14 +88,25 @@ package final class IdentifierIndex: Sendable {
 
     // MARK: - What the ingest asks
 
-    /// The version of the catalog that the index answers; nil before the first build is complete.
-    package func cursor() throws -> CatalogVersion? {
+    /// How far the index has followed the catalog; nil before the first build is complete.
+    package func cursor() throws -> CatalogCursor? {
         try store.read { database in
-            try Row.fetchOne(database, sql: "SELECT device, inode, catalog_transaction, boot FROM cursor").map {
-                CatalogVersion(
-                    device: UInt64(bitPattern: $0["device"]), inode: UInt64(bitPattern: $0["inode"]),
-                    transaction: UInt64(bitPattern: $0["catalog_transaction"]), boot: $0["boot"])
-            }
+            let statement = try PreparedStatement(
+                database,
+                """
+                SELECT device, inode, catalog_transaction, boot, log_epoch, log_sequence, log_nonce FROM cursor
+                """)
+            defer { statement.reset() }
+            guard try statement.step() else { return nil }
+            func number(_ column: Int32) -> UInt64 { UInt64(bitPattern: Int64(statement.integer(column))) }
+            let epoch = statement.bytes(4)
+            return CatalogCursor(
+                version: CatalogVersion(
+                    device: number(0), inode: number(1), transaction: number(2), boot: statement.text(3)),
+                log: epoch.count == 16
+                    ? LogPosition(
+                        epoch: epoch.reduce(0) { $0 << 8 | UInt128($1) }, sequence: number(5), nonce: number(6))
+                    : nil)
         }
     }
 
@@ -113,6 +124,24 @@ package final class IdentifierIndex: Sendable {
             }
             return page
         }
+    }
+
+    /// The digest of the record that each item's row was made from, in the order asked; nil for items that the index
+    /// does not know. All from one snapshot. O(ids · log n).
+    package func digests(of ids: [ItemID]) throws -> [Digest?] {
+        try store.read { database in
+            let statement = try PreparedStatement(database, "SELECT digest FROM item WHERE id = ?")
+            return try ids.map { id in
+                statement.bind(1, id.bytes)
+                defer { statement.reset() }
+                return try statement.step() ? statement.digest(0) : nil
+            }
+        }
+    }
+
+    /// How many items the index knows, those that never had an identifier included. O(n).
+    package func count() throws -> Int {
+        try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM item") ?? 0 }
     }
 
     /// How many of what the index holds. O(1).

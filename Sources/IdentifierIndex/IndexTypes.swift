@@ -60,8 +60,8 @@ package struct Chunk: Sendable {
     package var deleted: [ItemID] = []
     package var encoded: [EncodedItem] = []
     package var rejected: [RejectedItem] = []
-    /// Set on the last chunk of a change set: the version that the index answers from then on.
-    package var cursor: CatalogVersion?
+    /// Set on the last chunk of a change set: how far the index answers from then on.
+    package var cursor: CatalogCursor?
 
     package init() {}
 }

@@ -136,11 +136,29 @@ struct IdentifierIndexTests {
     @Test func `the cursor comes with its chunk and survives closing`() throws {
         let harness = try IndexHarness()
         #expect(try harness.index.cursor() == nil)
-        let cursor = CatalogVersion(device: .max, inode: 1 << 63, transaction: 42, boot: "b")
-        try harness.apply([("a", [1, 2, 3])], cursor: cursor)
-        try harness.reopen()
-        #expect(try harness.index.cursor() == cursor)
-        #expect(try harness.codes(of: "a") == [1, 2, 3])
+        let version = CatalogVersion(device: .max, inode: 1 << 63, transaction: 42, boot: "b")
+        let position = LogPosition(epoch: 1 << 127 | 5, sequence: .max, nonce: 1 << 63 | 1)
+        // With a position in the log, then without one: what stood there before must not stay.
+        for cursor in [CatalogCursor(version: version, log: position), CatalogCursor(version: version)] {
+            try harness.apply([("a", [1, 2, 3])], cursor: cursor)
+            try harness.reopen()
+            #expect(try harness.index.cursor() == cursor)
+            #expect(try harness.codes(of: "a") == [1, 2, 3])
+        }
+    }
+
+    @Test func `digests come back in the order asked, also of records that cannot be encoded, and of nobody else`()
+        throws
+    {
+        let harness = try IndexHarness()
+        try harness.apply([("a", [1, 2, 3]), ("b", [1, 2, 0])], digest: 7)
+        try harness.apply(rejected: ["c"], digest: 8)
+        try harness.apply(deleted: ["b"])
+        #expect(
+            try harness.index.digests(of: ["c", "b", "x", "a"].map(id)) == [
+                Digest(high: 8, low: 2), nil, nil, Digest(high: 7, low: 1),
+            ])
+        #expect(try harness.index.count() == 2)
     }
 
     @Test func `an index of another model or generation is refused`() throws {

@@ -47,7 +47,7 @@ final class IndexHarness {
 
     func apply(
         _ encoded: [(String, Identifier)] = [], deleted: [String] = [], rejected: [String] = [], digest: UInt64 = 0,
-        cursor: CatalogVersion? = nil
+        cursor: CatalogCursor? = nil
     ) throws {
         var chunk = Chunk()
         chunk.deleted = deleted.map(id)
