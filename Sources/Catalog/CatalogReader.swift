@@ -4,18 +4,27 @@ package import Vocabulary
 
 /// What an index has to do to match a catalog.
 package struct ChangeSet: Sendable {
-    /// The version compared with.
-    package var version: CatalogVersion
+    /// How the changes were found.
+    package enum Source: Sendable, Equatable {
+        /// The whole catalog was compared with the index.
+        case scan
+        /// The change log named them in so many entries.
+        case log(entries: Int)
+    }
+
+    /// The snapshot compared with, and where the change log stood in it.
+    package var cursor: CatalogCursor
+    package var source = Source.scan
     /// Items that are new or whose record changed, in key order.
     package var changed: [ItemID] = []
     /// Items that are gone, in key order.
     package var deleted: [ItemID] = []
-    /// Items in the catalog, and items that the index knew.
+    /// Items that were compared, and items that the index knew.
     package var scanned = 0
     package var known = 0
 
-    /// Whether there is nothing to do.
-    package var isEmpty: Bool { changed.isEmpty && deleted.isEmpty }
+    /// The version compared with.
+    package var version: CatalogVersion { cursor.version }
 }
 
 /// Vectors read from a catalog, checked, one row an item.
@@ -50,9 +59,10 @@ package final class CatalogReader {
     /// What the catalog says of itself.
     package let format: CatalogFormat
 
-    private let environment: LMDBEnvironment
+    let environment: LMDBEnvironment
+    private let dataPath: String
     private let boot: String
-    private let embeddings: LMDBDatabase
+    let embeddings: LMDBDatabase
     /// Whether `meta` was rewritten since the catalog was opened.
     private var formatChanged = false
 
@@ -60,13 +70,17 @@ package final class CatalogReader {
     ///
     /// - Throws: `CatalogError`: `missing`, `foreign` (no Letter catalog), `format`, `permission`, `damaged`,
     ///   `version_mismatch`, `already_open`.
-    package init(path: String) throws {
+    package convenience init(path: String) throws { try self.init(path: path, boot: Self.bootIdentity()) }
+
+    /// Opens it as on this boot of the machine.
+    init(path: String, boot: String) throws {
         self.path = path
-        guard access(path + "/data.mdb", F_OK) == 0 else {
+        self.boot = boot
+        dataPath = path + "/data.mdb"
+        guard access(dataPath, F_OK) == 0 else {
             throw lmdbError("opening", path, errno)
         }
         environment = try LMDBEnvironment(path: path, flags: MDB_RDONLY | MDB_NOTLS, mapSize: 0)
-        boot = Self.bootIdentity()
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
         let format = try Self.readFormat(transaction, path: path)
@@ -86,18 +100,35 @@ package final class CatalogReader {
     /// When `data.mdb` has been replaced by another file, the file's new identity is reported with transaction 0 and
     /// this reader, which still sees the old file, must be closed and a new one opened.
     package func version() -> CatalogVersion {
-        let current = FileIdentity(path + "/data.mdb")
+        let current = FileIdentity(dataPath)
         let same = current == environment.identity
         return CatalogVersion(
             device: current?.device ?? 0, inode: current?.inode ?? 0,
             transaction: same ? environment.lastTransaction : 0, boot: boot)
     }
 
+    /// The version that a snapshot has.
+    func version(of transaction: borrowing LMDBTransaction) -> CatalogVersion {
+        CatalogVersion(
+            device: environment.identity.device, inode: environment.identity.inode, transaction: transaction.number,
+            boot: boot)
+    }
+
+    /// Records of any database that were looked at since the catalog was opened.
+    package var recordsRead: Int { environment.recordsRead }
+
     /// Whether the path still names the file that this reader has open, and the file's format is the one it read.
-    package var isCurrent: Bool { !formatChanged && FileIdentity(path + "/data.mdb") == environment.identity }
+    package var isCurrent: Bool { !formatChanged && FileIdentity(dataPath) == environment.identity }
+
+    /// Whether a snapshot taken now would have this version, and this reader would take it. One system call: this is
+    /// what an idle daemon does twenty times a second.
+    package func isAt(_ version: CatalogVersion) -> Bool {
+        isCurrent && version.device == environment.identity.device && version.inode == environment.identity.inode
+            && version.transaction == environment.lastTransaction && version.boot == boot
+    }
 
     /// Refuses a snapshot whose `meta` is not what this reader was opened with: its vectors would be misread.
-    private func confirmFormat(_ transaction: borrowing LMDBTransaction) throws {
+    func confirmFormat(_ transaction: borrowing LMDBTransaction) throws {
         guard try Self.readFormat(transaction, path: path) == format else {
             formatChanged = true
             throw CatalogError(
@@ -122,9 +153,7 @@ package final class CatalogReader {
         let transaction = try LMDBTransaction(environment, readOnly: true)
         try confirmFormat(transaction)
         var changes = ChangeSet(
-            version: CatalogVersion(
-                device: environment.identity.device, inode: environment.identity.inode,
-                transaction: transaction.number, boot: boot))
+            cursor: CatalogCursor(version: version(of: transaction), log: try position(in: transaction)))
         var cursor = try transaction.cursor(embeddings)
         var record = try cursor.next()
         var page = try known()
@@ -298,7 +327,7 @@ package final class CatalogReader {
     }
 
     /// Refuses a file that is shorter than its last commit says, before a read past its end kills the process.
-    private static func checkSize(_ environment: LMDBEnvironment) throws {
+    static func checkSize(_ environment: LMDBEnvironment) throws {
         var status = stat()
         guard stat(environment.path + "/data.mdb", &status) == 0 else {
             throw lmdbError("stat", environment.path, errno)

@@ -2,7 +2,7 @@ internal import CLMDB
 internal import Glibc
 package import Vocabulary
 
-/// The write side of a catalog, for tools: each call of `write` is one transaction.
+/// The write side of a catalog: each call of `write` is one transaction, told in the change log.
 ///
 /// Not Sendable; any other LMDB client may write to the same catalog, LMDB makes them wait for each other.
 package final class CatalogWriter {
@@ -12,6 +12,7 @@ package final class CatalogWriter {
     package let format: CatalogFormat
 
     private let environment: LMDBEnvironment
+    private let limits: ChangeLogLimits
 
     /// Address space that a catalog starts with; it doubles when it is full. The file is only as large as its pages.
     private static let initialMapSize = 1 << 30
@@ -45,15 +46,20 @@ package final class CatalogWriter {
             "embedding_model": format.embeddingModel,
         ]
         for (key, value) in entries.sorted(by: { $0.key < $1.key }) {
-            try lmdb("writing meta", path, transaction.put(meta, key: Array(key.utf8), value: Array(value.utf8)))
+            try transaction.put(meta, key: Array(key.utf8), value: Array(value.utf8))
         }
+        var log = PendingLog(limits: ChangeLogLimits())
+        log.touch()
+        try log.write(into: transaction)
         try transaction.commit()
     }
 
     /// Opens a catalog for writing.
     ///
+    /// - Parameter limits: how much of the change log this writer keeps.
     /// - Throws: what `CatalogReader.init` throws.
-    package init(path: String) throws {
+    package init(path: String, limits: ChangeLogLimits = ChangeLogLimits()) throws {
+        self.limits = limits
         // The reader checks what the catalog is; it is closed before this process opens the file again.
         format = try CatalogReader(path: path).format
         self.path = path
@@ -66,7 +72,7 @@ package final class CatalogWriter {
     package func write<R>(_ body: (inout CatalogTransaction) throws -> R) throws -> R {
         while true {
             do {
-                var transaction = try CatalogTransaction(environment, format: format)
+                var transaction = try CatalogTransaction(environment, format: format, limits: limits)
                 let result = try body(&transaction)
                 try transaction.commit()
                 return result
@@ -78,26 +84,24 @@ package final class CatalogWriter {
     }
 }
 
-/// LMDB's map is full: the writer doubles it and begins again.
-private struct MapFull: Error {}
-
 /// A write transaction on a catalog.
 package struct CatalogTransaction: ~Copyable {
     private let transaction: LMDBTransaction
     private let format: CatalogFormat
     private let path: String
     private var databases: [String: LMDBDatabase] = [:]
+    private var log: PendingLog
 
-    fileprivate init(_ environment: LMDBEnvironment, format: CatalogFormat) throws {
+    fileprivate init(_ environment: LMDBEnvironment, format: CatalogFormat, limits: ChangeLogLimits) throws {
+        log = PendingLog(limits: limits)
         transaction = try LMDBTransaction(environment, readOnly: false)
         self.format = format
         path = environment.path
     }
 
     fileprivate consuming func commit() throws {
-        let result = transaction.commitResult()
-        if result == MDB_MAP_FULL { throw MapFull() }
-        try lmdb("mdb_txn_commit", path, result)
+        try log.write(into: transaction)
+        try transaction.commit()
     }
 
     /// Writes an item's semantic embedding.
@@ -184,6 +188,7 @@ package struct CatalogTransaction: ~Copyable {
         guard let database = try transaction.database(DatabaseName.interactions) else { return }
         var next = tieBreaker
         while try transaction.delete(database, Self.interactionKey(user, milliseconds: 0, tieBreaker: next)) {
+            log.touch()
             next += 1
         }
     }
@@ -201,7 +206,9 @@ package struct CatalogTransaction: ~Copyable {
         var found = false
         for name in [DatabaseName.embeddings, DatabaseName.items, DatabaseName.cf] {
             guard let database = try transaction.database(name) else { continue }
-            if try transaction.delete(database, item.bytes), name != DatabaseName.cf { found = true }
+            guard try transaction.delete(database, item.bytes) else { continue }
+            if name == DatabaseName.embeddings { log.note(.delete, item.bytes) } else { log.touch() }
+            if name != DatabaseName.cf { found = true }
         }
         return found
     }
@@ -215,9 +222,8 @@ package struct CatalogTransaction: ~Copyable {
             databases[name] = made
             database = made
         }
-        let result = transaction.put(database, key: key, value: value)
-        if result == MDB_MAP_FULL { throw MapFull() }
-        try lmdb("mdb_put", path, result)
+        try transaction.put(database, key: key, value: value)
+        if name == DatabaseName.embeddings { log.note(.put, key) } else { log.touch() }
     }
 }
 

@@ -76,6 +76,8 @@ final class LMDBEnvironment {
     let path: String
     /// Identity of data.mdb when it was opened.
     let identity: FileIdentity
+    /// Records that were looked at since it was opened: what tests of "no scan" count.
+    var recordsRead = 0
 
     /// Files that this process holds open.
     private static let open = Mutex<Set<FileIdentity>>([])
@@ -177,6 +179,9 @@ final class LMDBEnvironment {
     }
 }
 
+/// LMDB's map is full: a writer doubles it and begins again.
+struct MapFull: Error {}
+
 /// A transaction of one thread: ends with `commit`, or is aborted when it goes out of scope.
 struct LMDBTransaction: ~Copyable {
     let environment: LMDBEnvironment
@@ -213,16 +218,12 @@ struct LMDBTransaction: ~Copyable {
     var number: UInt64 { UInt64(bitPattern: Int64(mdb_txn_id(handle))) }
 
     /// Commits. On failure nothing of it is in the catalog.
+    ///
+    /// - Throws: `MapFull`.
     consuming func commit() throws {
-        let path = environment.path
-        try lmdb("mdb_txn_commit", path, commitResult())
-    }
-
-    /// Commits and returns LMDB's result.
-    consuming func commitResult() -> Int32 {
         // Whatever the result is, LMDB frees the transaction.
         live = nil
-        return mdb_txn_commit(handle)
+        try written("mdb_txn_commit", mdb_txn_commit(handle))
     }
 
     /// The handle of a named database, or nil if there is none and `create` is false.
@@ -232,7 +233,7 @@ struct LMDBTransaction: ~Copyable {
         var index: MDB_dbi = 0
         let result = mdb_dbi_open(handle, name, create ? UInt32(MDB_CREATE) : 0, &index)
         if result == MDB_NOTFOUND, !create { return nil }
-        try lmdb("opening the database '\(name)'", environment.path, result)
+        try written("opening the database '\(name)'", result)
         var flags: UInt32 = 0
         try lmdb("mdb_dbi_flags", environment.path, mdb_dbi_flags(handle, index, &flags))
         guard flags & UInt32(MDB_REVERSEKEY | MDB_INTEGERKEY | MDB_DUPSORT) == 0 else {
@@ -266,19 +267,30 @@ struct LMDBTransaction: ~Copyable {
             let result = mdb_get(handle, database.index, &key, &value)
             if result == MDB_NOTFOUND { return try body(nil) }
             try lmdb("mdb_get", environment.path, result)
+            environment.recordsRead &+= 1
             return try body(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
         }
     }
 
-    /// Writes a record; LMDB copies the bytes. Returns LMDB's result. O(log n).
-    func put(_ database: LMDBDatabase, key: [UInt8], value: [UInt8]) -> Int32 {
-        key.withUnsafeBytes { key in
+    /// Writes a record; LMDB copies the bytes. O(log n).
+    ///
+    /// - Parameter append: the key must come after all others, which saves the search for its place.
+    /// - Throws: `MapFull`.
+    func put(_ database: LMDBDatabase, key: [UInt8], value: [UInt8], append: Bool = false) throws {
+        let result = key.withUnsafeBytes { key in
             value.withUnsafeBytes { value in
                 var key = MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
                 var value = MDB_val(mv_size: value.count, mv_data: UnsafeMutableRawPointer(mutating: value.baseAddress))
-                return mdb_put(handle, database.index, &key, &value, 0)
+                return mdb_put(handle, database.index, &key, &value, append ? UInt32(MDB_APPEND) : 0)
             }
         }
+        try written("mdb_put", result)
+    }
+
+    /// Throws what a call that needs new pages failed with.
+    private func written(_ what: String, _ result: Int32) throws {
+        if result == MDB_MAP_FULL { throw MapFull() }
+        try lmdb(what, environment.path, result)
     }
 
     /// Removes a record. Returns whether there was one.
@@ -287,9 +299,14 @@ struct LMDBTransaction: ~Copyable {
             var key = MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
             let result = mdb_del(handle, database.index, &key, nil)
             if result == MDB_NOTFOUND { return false }
-            try lmdb("mdb_del", environment.path, result)
+            try written("mdb_del", result)
             return true
         }
+    }
+
+    /// Removes all records of a database.
+    func clear(_ database: LMDBDatabase) throws {
+        try written("mdb_drop", mdb_drop(handle, database.index, 0))
     }
 
     /// A cursor before the first record of a database.
@@ -299,19 +316,19 @@ struct LMDBTransaction: ~Copyable {
         var cursor: OpaquePointer?
         try lmdb("mdb_cursor_open", environment.path, mdb_cursor_open(handle, database.index, &cursor))
         guard let cursor else { throw CatalogError(.lmdb, "LMDB gave no cursor.", remedy: "Free some memory.") }
-        return LMDBCursor(handle: cursor, path: environment.path)
+        return LMDBCursor(handle: cursor, environment: environment)
     }
 }
 
 /// Walks the records of a database in key order.
 struct LMDBCursor: ~Copyable {
     private let handle: OpaquePointer
-    private let path: String
+    private let environment: LMDBEnvironment
     private var begun = false
 
-    fileprivate init(handle: OpaquePointer, path: String) {
+    fileprivate init(handle: OpaquePointer, environment: LMDBEnvironment) {
         self.handle = handle
-        self.path = path
+        self.environment = environment
     }
 
     deinit { mdb_cursor_close(handle) }
@@ -324,12 +341,33 @@ struct LMDBCursor: ~Copyable {
 
     /// The next record, or nil after the last. Nothing is copied.
     mutating func next() throws -> Record? {
-        var key = MDB_val()
-        var value = MDB_val()
-        let result = mdb_cursor_get(handle, &key, &value, begun ? MDB_NEXT : MDB_FIRST)
+        defer { begun = true }
+        return try get(begun ? MDB_NEXT : MDB_FIRST)
+    }
+
+    /// The last record; nil if there is none.
+    mutating func last() throws -> Record? {
         begun = true
+        return try get(MDB_LAST)
+    }
+
+    /// The record with this key or the first one after it; nil if there is none. `next` goes on from there.
+    mutating func seek(_ key: [UInt8]) throws -> Record? {
+        begun = true
+        return try key.withUnsafeBytes { bytes in
+            try get(
+                MDB_SET_RANGE,
+                MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress)))
+        }
+    }
+
+    private func get(_ operation: MDB_cursor_op, _ key: MDB_val = MDB_val()) throws -> Record? {
+        var key = key
+        var value = MDB_val()
+        let result = mdb_cursor_get(handle, &key, &value, operation)
         if result == MDB_NOTFOUND { return nil }
-        try lmdb("mdb_cursor_get", path, result)
+        try lmdb("mdb_cursor_get", environment.path, result)
+        environment.recordsRead &+= 1
         return Record(
             key: UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
             value: UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))

@@ -20,21 +20,38 @@ struct CatalogInfo: AsyncParsableCommand {
         var transaction: UInt64
         /// Entries of each database that there is.
         var entries: [String: Int]
+        /// The change log, where there is one.
+        var log: Log?
 
         enum CodingKeys: String, CodingKey {
-            case path, format, dimension, dtype, transaction, entries
+            case path, format, dimension, dtype, transaction, entries, log
             case embeddingModel = "embedding_model"
         }
+    }
+
+    private struct Log: Encodable {
+        var epoch: String
+        var first: UInt64
+        var next: UInt64
+        var bytes: UInt64
+        var transaction: UInt64
+        /// Whether it tells of the last commit.
+        var current: Bool
     }
 
     func run() async throws {
         let reader = try CatalogReader(path: directory)
         let counts = try reader.counts()
+        let log = try reader.changeLog().map {
+            Log(
+                epoch: $0.epoch, first: $0.first, next: $0.next, bytes: $0.bytes, transaction: $0.transaction,
+                current: $0.isCurrent)
+        }
         let info = Info(
             path: directory, format: CatalogFormat.name, dimension: reader.format.dimension,
             dtype: reader.format.elementType.rawValue, embeddingModel: reader.format.embeddingModel,
             transaction: reader.version().transaction,
-            entries: Dictionary(uniqueKeysWithValues: counts.map { ($0.database, $0.entries) }))
+            entries: Dictionary(uniqueKeysWithValues: counts.map { ($0.database, $0.entries) }), log: log)
         try Output.show(info, asJSON: output.json) {
             var table = Table(.text("CATALOG"), .text(directory))
             table.add("format", info.format)
@@ -42,6 +59,12 @@ struct CatalogInfo: AsyncParsableCommand {
             table.add("vectors", "\(info.dimension) × \(info.dtype)\(model)")
             table.add("transaction", "\(info.transaction)")
             for count in counts { table.add(count.database, "\(count.entries)") }
+            if let log {
+                let last = log.current ? "" : "; a plain writer has committed since transaction \(log.transaction)"
+                table.add("change log", "\(log.next - log.first) entries, \(log.bytes) bytes\(last)")
+            } else {
+                table.add("change log", "none")
+            }
             table.print()
         }
     }

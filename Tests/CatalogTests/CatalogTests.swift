@@ -12,8 +12,6 @@ private func changes(_ path: String, known: KnownItems = KnownItems()) throws ->
     return try reader.changes { pages.next() ?? KnownItems() }
 }
 
-private func id(_ text: String) -> ItemID { ItemID(unchecked: Array(text.utf8)) }
-
 @Suite("Catalog")
 struct CatalogTests {
     let folder = TemporaryDirectory()
