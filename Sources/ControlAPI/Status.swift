@@ -51,10 +51,13 @@ package struct CatalogStatus: Codable, Sendable, Hashable {
     package var fullScans: Int?
     /// Batches taken from the change log since start.
     package var incrementalBatches: Int?
+    /// Records of the catalog compared with the index since start, by full reconciles and by batches of the log.
+    package var recordsCompared: Int?
 
     package init(
         path: String, txnid: UInt64? = nil, dimension: Int? = nil, dtype: String? = nil, embeddingModel: String? = nil,
-        items: Int? = nil, lastScanMs: Double? = nil, fullScans: Int? = nil, incrementalBatches: Int? = nil
+        items: Int? = nil, lastScanMs: Double? = nil, fullScans: Int? = nil, incrementalBatches: Int? = nil,
+        recordsCompared: Int? = nil
     ) {
         self.path = path
         self.txnid = txnid
@@ -65,6 +68,7 @@ package struct CatalogStatus: Codable, Sendable, Hashable {
         self.lastScanMs = lastScanMs
         self.fullScans = fullScans
         self.incrementalBatches = incrementalBatches
+        self.recordsCompared = recordsCompared
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -73,6 +77,7 @@ package struct CatalogStatus: Codable, Sendable, Hashable {
         case lastScanMs = "last_scan_ms"
         case fullScans = "full_scans"
         case incrementalBatches = "incremental_batches"
+        case recordsCompared = "records_compared"
     }
 }
 

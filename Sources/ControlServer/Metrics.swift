@@ -23,6 +23,11 @@ enum Metrics {
         gauge("stale_items", "Items whose embedding changed since they got their identifier.", "\(status.stale)")
         gauge("problems", "Problems an operator should look at.", "\(status.problems.count)")
         gauge("uptime_seconds", "Time since the daemon started.", "\(status.uptimeSeconds)")
+        if let catalog = status.catalog {
+            counter("full_scans", "Comparisons of the whole catalog.", catalog.fullScans ?? 0)
+            counter("incremental_batches", "Batches that the change log told.", catalog.incrementalBatches ?? 0)
+            counter("records_compared", "Records of the catalog compared with the index.", catalog.recordsCompared ?? 0)
+        }
         text += "# TYPE letter_state stateset\n# HELP letter_state What the daemon is doing.\n"
         for state in ServiceState.allCases {
             text += "letter_state{letter_state=\"\(state.rawValue)\"} \(state == status.state ? 1 : 0)\n"

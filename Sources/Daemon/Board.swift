@@ -18,7 +18,11 @@ final class Board: Sendable {
         var problems: [Place: Problem] = [:]
         var looks: UInt64 = 0
         var lastLook: ContinuousClock.Instant?
+        /// Batches found by comparing the whole catalog, batches that the change log told, and the records of the
+        /// catalog that were compared for either.
         var fullScans = 0
+        var incrementalBatches = 0
+        var recordsCompared = 0
         var lastScan: Duration?
         var lastScanned: Int?
 
@@ -42,6 +46,15 @@ final class Board: Sendable {
 
     /// Changes something.
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
+    /// Notes a look that found the catalog as it was.
+    func looked() {
+        let now = ContinuousClock.now
+        state.withLock {
+            $0.looks += 1
+            $0.lastLook = now
+        }
+    }
 
     /// Notes what went wrong at a place, or that it is well again. Returns whether that is news.
     @discardableResult

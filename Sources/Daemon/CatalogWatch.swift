@@ -41,13 +41,16 @@ actor CatalogWatch {
             $0.looks += 1
             $0.lastLook = .now
         }
-        if cleared.duration(to: .now) > Self.readerCheck {
-            // Slots of readers that died keep old pages alive, in everybody's catalog.
-            reader.clearDeadReaders()
-            cleared = .now
-        }
+        clearDeadReaders(reader)
         if let waiter, waiter.version != version { wake() }
         return (version, format)
+    }
+
+    /// Frees, now and then, the slots of readers that died: they keep old pages alive, in everybody's catalog.
+    private func clearDeadReaders(_ reader: CatalogReader) {
+        guard cleared.duration(to: .now) > Self.readerCheck else { return }
+        reader.clearDeadReaders()
+        cleared = .now
     }
 
     /// Returns when the catalog has another version than this one or cannot be looked at any more, when `wake` is
@@ -80,6 +83,11 @@ actor CatalogWatch {
     }
 
     private func tick() {
+        if let reader, let waiter, reader.isAt(waiter.version) {
+            board.looked()
+            clearDeadReaders(reader)
+            return
+        }
         // What is wrong, if anything, is found again and reported by whoever waits.
         if (try? look()) == nil { wake() }
     }
@@ -87,6 +95,11 @@ actor CatalogWatch {
     /// What `known` lacks against the catalog as it is now.
     func changes(known: @Sendable () throws -> KnownItems) throws -> ChangeSet {
         try opened().changes(known: known)
+    }
+
+    /// What the change log tells since a cursor, or why it cannot.
+    func changes(since cursor: CatalogCursor) throws -> LogReading {
+        try opened().changes(since: cursor)
     }
 
     /// The vectors of items, read in one short snapshot.

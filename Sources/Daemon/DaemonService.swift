@@ -52,7 +52,7 @@ final class DaemonService: ControlService {
         let now = board.now
         let progress = now.active?.state
         let tally = progress?.tally
-        let answered = progress?.cursor
+        let answered = progress?.cursor?.version
         var lag: UInt64 = 0
         if let seen = now.seen, now.active != nil {
             let sameFile = answered?.device == seen.device && answered?.inode == seen.inode
@@ -70,7 +70,8 @@ final class DaemonService: ControlService {
         status.catalog = CatalogStatus(
             path: catalogPath, txnid: now.seen?.transaction, dimension: now.format?.dimension,
             dtype: now.format?.elementType.rawValue, embeddingModel: now.format?.embeddingModel, items: now.lastScanned,
-            lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans, incrementalBatches: 0)
+            lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans,
+            incrementalBatches: now.incrementalBatches, recordsCompared: now.recordsCompared)
         status.poll = PollStatus(
             intervalMs: catalog.interval.milliseconds, count: now.looks,
             lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
@@ -98,7 +99,7 @@ final class DaemonService: ControlService {
         var target: CatalogVersion?
         repeat {
             if target == nil { target = try? await catalog.look().version }
-            if let target, let answered = board.now.active?.state.cursor {
+            if let target, let answered = board.now.active?.state.cursor?.version {
                 if answered.covers(target) { return try await status() }
                 // Another file was moved into the catalog's place meanwhile: its commits are what must be answered.
                 if let seen = board.now.seen, seen.inode != target.inode || seen.device != target.device {

@@ -19,7 +19,7 @@ final class GenerationPipeline: Sendable {
     let model: TokenizerModel
     let index: IdentifierIndex
 
-    private let threads: PipelineThreads
+    let threads: PipelineThreads
     private let encoder: EncoderThread
     private let writer: WriterThread
     /// Kept in step with the index's own, so that nobody reads the disk to learn how far it is.
@@ -27,8 +27,8 @@ final class GenerationPipeline: Sendable {
 
     /// How far the index is.
     struct Progress: Sendable {
-        /// The version answered; nil before the first build is complete.
-        var cursor: CatalogVersion?
+        /// How far the catalog is answered; nil before the first build is complete.
+        var cursor: CatalogCursor?
         var tally: Tally
         /// Deletions that wait for confirmation, if there are any.
         var held: Held?
@@ -80,11 +80,11 @@ final class GenerationPipeline: Sendable {
     var state: Progress { progress.withLock { $0 } }
 
     /// Whether the index answers this version of the catalog.
-    func answers(_ version: CatalogVersion) -> Bool { progress.withLock { $0.cursor == version } }
+    func answers(_ version: CatalogVersion) -> Bool { progress.withLock { $0.cursor?.version == version } }
 
     /// Whether nothing can be done about this version of the catalog: it is answered, or what it deletes is held.
     func isDone(with version: CatalogVersion) -> Bool {
-        progress.withLock { $0.cursor == version || ($0.held?.version == version && $0.confirmed == 0) }
+        progress.withLock { $0.cursor?.version == version || ($0.held?.version == version && $0.confirmed == 0) }
     }
 
     /// Lets the next catch-up apply the deletions that are held. Returns what they are; nil if none are.
@@ -132,13 +132,8 @@ final class GenerationPipeline: Sendable {
         progress.withLock { $0.isBusy = true }
         defer { progress.withLock { $0.isBusy = false } }
         let start = ContinuousClock.now
-        let known = KnownAhead(index, on: threads.ahead)
-        let changes = try await catalog.changes {
-            // A scan of millions of items must not keep the daemon from ending.
-            try Task.checkCancellation()
-            return try known.next()
-        }
-        var result = Reconciliation(changes: changes, scan: start.duration(to: .now))
+        let (changes, fault) = try await compare(catalog)
+        var result = Reconciliation(changes: changes, fault: fault, scan: start.duration(to: .now))
         progress.withLock {
             $0.done = 0
             $0.expected = changes.changed.count + changes.deleted.count
@@ -146,9 +141,11 @@ final class GenerationPipeline: Sendable {
         let found = Held(version: changes.version, deletions: changes.deleted.count, items: changes.known)
         let isHeld = found.isMany && found.deletions > progress.withLock { $0.confirmed }
         progress.withLock { $0.held = isHeld ? found : nil }
+        let broken = brokenCursor(by: changes)
         for start in stride(from: 0, to: isHeld ? 0 : changes.deleted.count, by: Self.chunkItems) {
             var chunk = Chunk()
             chunk.deleted = Array(changes.deleted[start..<min(start + Self.chunkItems, changes.deleted.count)])
+            chunk.cursor = broken
             try await apply(Prepared(chunk: chunk), now: now(), &result)
         }
         var rest = changes.changed[...]
@@ -158,13 +155,14 @@ final class GenerationPipeline: Sendable {
         while !rest.isEmpty {
             let following = rest.prefix(Self.chunkItems)
             rest = rest.dropFirst(Self.chunkItems)
+            current.chunk.cursor = broken
             async let next = prepare(following, catalog)
             try await apply(current, now: now(), &result)
             current = try await next
             try await between()
         }
         // The last chunk, empty where nothing changed, makes it true that this version is answered.
-        if !isHeld { current.chunk.cursor = changes.version }
+        current.chunk.cursor = isHeld ? broken : changes.cursor
         try await apply(current, now: now(), &result)
         if isHeld {
             throw DaemonError(
@@ -252,7 +250,9 @@ final class GenerationPipeline: Sendable {
 /// What bringing an index up to date took. Encoding one chunk and writing the one before overlap.
 struct Reconciliation: Sendable {
     var changes: ChangeSet
-    /// Comparing the catalog with the index.
+    /// Why the change log could not tell the changes; nil where it did.
+    var fault: LogFault?
+    /// Finding what changed.
     var scan: Duration
     /// Copying vectors out of the catalog.
     var read = Duration.zero

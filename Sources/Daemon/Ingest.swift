@@ -177,9 +177,14 @@ final class Ingest: Sendable {
         }
         let took = start.duration(to: .now)
         board.change {
-            $0.fullScans += 1
-            $0.lastScan = result.scan
-            $0.lastScanned = result.changes.scanned
+            $0.recordsCompared += result.changes.scanned
+            if result.fault == nil {
+                $0.incrementalBatches += 1
+            } else {
+                $0.fullScans += 1
+                $0.lastScan = result.scan
+                $0.lastScanned = result.changes.scanned
+            }
             // The snapshot may be newer than the last look; what is seen is then what is answered.
             if let seen = $0.seen, result.changes.version.covers(seen) { $0.seen = result.changes.version }
         }
@@ -187,7 +192,9 @@ final class Ingest: Sendable {
             "reconciled",
             metadata: [
                 "generation": "\(pipeline.number)", "txnid": "\(result.changes.version.transaction)",
-                "items": "\(result.changes.scanned)", "changed": "\(result.changes.changed.count)",
+                "items": "\(result.changes.scanned)",
+                "by": "\(result.fault.map { "a full comparison: \($0.rawValue)" } ?? "the change log")",
+                "changed": "\(result.changes.changed.count)",
                 "deleted": "\(result.changes.deleted.count)", "took": "\(took.seconds)",
                 "scan": "\(result.scan.seconds)", "read": "\(result.read.seconds)",
                 "encode": "\(result.encode.seconds)", "quantise": "\(result.quantise.seconds)",
