@@ -16,19 +16,25 @@ extension DaemonService {
     }
 
     func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
-        try await models.run { [state, models] in
+        try await models.run { [state, models, ingest] in
             let file = try state.receive(file.rawValue, of: upload.text)
-            return FileSink(file: file, models: models)
+            return FileSink(file: file, models: models, ingest: ingest)
         }
     }
 
     func publish(upload: UploadName) async throws -> GenerationInfo {
         let time = Self.milliseconds()
-        let (record, model) = try await models.run { [registry, board] in
-            try registry.publish(upload: upload.text, now: time) { model in
-                guard let format = board.now.format, format.dimension != model.inputWidth else { return }
-                throw DaemonError.dimensions(of: "The tokenizer", model.inputWidth, catalog: format.dimension)
+        let (record, model): (GenerationRecord, TokenizerModel)
+        do {
+            (record, model) = try await models.run { [registry, board] in
+                try registry.publish(upload: upload.text, now: time) { model in
+                    guard let format = board.now.format, format.dimension != model.inputWidth else { return }
+                    throw DaemonError.dimensions(of: "The tokenizer", model.inputWidth, catalog: format.dimension)
+                }
             }
+        } catch {
+            await ingest.endIfFatal(error)
+            throw error
         }
         logger.notice("generation is published", metadata: ["generation": "\(record.number)"])
         await ingest.adopt(record, model: model)
@@ -78,13 +84,19 @@ extension DaemonService {
 private struct FileSink: UploadSink {
     let file: OpenFile
     let models: BlockingPool
+    let ingest: Ingest
 
     func write(_ bytes: [UInt8]) async throws {
         try await models.run { try file.write(bytes) }
     }
 
     func finish() async throws {
-        try await models.run { try file.sync() }
+        do {
+            try await models.run { try file.sync() }
+        } catch {
+            await ingest.endIfFatal(error)
+            throw error
+        }
     }
 
     func abort() async {

@@ -1,5 +1,6 @@
 internal import Catalog
 internal import ControlAPI
+internal import Files
 internal import Generations
 internal import IdentifierIndex
 internal import Logging
@@ -27,6 +28,9 @@ final class Ingest: Sendable {
     private let threads = PipelineThreads()
     /// What was asked and is not done yet.
     private let requests = Mutex<[Request]>([])
+
+    /// What others met that must end the process.
+    private let fatal = Mutex<(any Error)?>(nil)
 
     /// Something asked of the loop, and who waits for it.
     private enum Request: Sendable {
@@ -83,6 +87,23 @@ final class Ingest: Sendable {
         return held
     }
 
+    /// Ends the process if an error is one after which it must not go on; `run` throws it then.
+    func endIfFatal(_ error: any Error) async {
+        guard Self.isFatal(error) else { return }
+        fatal.withLock { $0 = $0 ?? error }
+        await catalog.wake()
+    }
+
+    /// Whether an fsync failed. Nobody knows then what is on the disk, and a later fsync that succeeds says nothing of
+    /// it: only a new start can find out.
+    private static func isFatal(_ error: any Error) -> Bool {
+        switch error {
+        case let error as StoreError: error.reason == .sync || error.reason == .io
+        case let error as FilesFailure: error.isSyncFailure
+        default: false
+        }
+    }
+
     // MARK: - The loop
 
     /// Runs until cancelled.
@@ -98,8 +119,7 @@ final class Ingest: Sendable {
                 if board.note(.catalog, nil) { logger.info("the catalog can be read") }
                 pause = Self.firstPause
                 if let version { await catalog.change(from: version) }
-            } catch let error as StoreError where error.reason == .io {
-                // After a failed fsync nobody knows what is on the disk: only a new start can find out.
+            } catch let error where Self.isFatal(error) {
                 logger.critical("writing failed, letterd ends", metadata: ["error": "\(error)"])
                 throw error
             } catch is CancellationError {
@@ -151,8 +171,7 @@ final class Ingest: Sendable {
     private static func isOfOneGeneration(_ error: any Error) -> Bool {
         switch error {
         case is CatalogError, is CancellationError: false
-        case let error as StoreError: error.reason != .io
-        default: true
+        default: !isFatal(error)
         }
     }
 
@@ -229,6 +248,7 @@ final class Ingest: Sendable {
                 }
                 if record.stage == .active { pipeline.settled() }
             } catch {
+                if Self.isFatal(error) { throw error }
                 logger.error(
                     "a generation cannot be opened", metadata: ["generation": "\(record.number)", "error": "\(error)"])
                 board.note(.generation(record.number), error)
@@ -262,6 +282,7 @@ final class Ingest: Sendable {
     }
 
     private func answerRequests() async throws {
+        if let error = fatal.withLock(\.self) { throw error }
         while let request = takeRequest() {
             switch request {
             case .adopt(let record, let model):
@@ -269,6 +290,7 @@ final class Ingest: Sendable {
                     let pipeline = try await open(record, model: model)
                     board.change { $0.others.append(pipeline) }
                 } catch {
+                    if Self.isFatal(error) { throw error }
                     logger.error(
                         "a generation cannot be opened",
                         metadata: ["generation": "\(record.number)", "error": "\(error)"])
@@ -283,7 +305,7 @@ final class Ingest: Sendable {
                     continuation.resume()
                 } catch {
                     continuation.resume(throwing: error)
-                    if error is CancellationError { throw error }
+                    if error is CancellationError || Self.isFatal(error) { throw error }
                 }
             }
         }

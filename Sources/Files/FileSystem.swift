@@ -47,9 +47,13 @@ package enum FileSystem {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Makes a directory, and with `parents` those above it; one that is there is no error then.
+    /// Makes a directory, and with `parents` those above it; one that is there is no error then, and a new one is on the
+    /// disk when this returns.
     package static func makeDirectory(_ path: String, parents: Bool = false, mode: UInt32 = 0o755) throws {
-        if mkdir(path, mode) == 0 { return }
+        if mkdir(path, mode) == 0 {
+            if parents { try syncDirectory(parent(of: path)) }
+            return
+        }
         let number = errno
         if parents, number == EEXIST, isDirectory(path) { return }
         if parents, number == ENOENT, parent(of: path) != path {
@@ -94,7 +98,7 @@ package enum FileSystem {
             throw FilesFailure.system("open", path, errno: errno)
         }
         defer { close(descriptor) }
-        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.system("sync", path, errno: errno) }
+        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.sync(path, errno: errno) }
     }
 
     /// Renames, and fails (`files.exists`) where `to` is there already. Syncs nothing.

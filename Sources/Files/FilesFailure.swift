@@ -39,6 +39,20 @@ package struct FilesFailure: Failure {
         }
     }
 
+    /// An fsync of `path` failed: what was written may be lost although later syncs succeed.
+    package static func sync(_ path: String, errno number: Int32) -> FilesFailure {
+        FilesFailure(
+            syncFailed, .unavailable,
+            "the disk did not take what was written to \(path): \(String(cString: strerror(number)))",
+            remedy: "Check the disk; then try again from the start.")
+    }
+
+    /// Reason of `sync`; its code is `files.sync_failed`.
+    private static let syncFailed = "sync_failed"
+
+    /// Whether an fsync failed.
+    package var isSyncFailure: Bool { code == "files.\(Self.syncFailed)" }
+
     /// A file whose contents contradict its format.
     package static func damaged(_ path: String, _ what: String) -> FilesFailure {
         FilesFailure("damaged", .invalid, "\(path): \(what)", remedy: "Write the file again from its source.")

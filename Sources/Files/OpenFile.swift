@@ -108,6 +108,6 @@ package final class OpenFile: Sendable {
 
     /// Waits until what was written is on the disk. A failure is final: it must not be tried again.
     package func sync() throws {
-        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.system("sync", path, errno: errno) }
+        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.sync(path, errno: errno) }
     }
 }

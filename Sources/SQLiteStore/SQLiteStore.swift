@@ -1,5 +1,6 @@
 package import GRDB
 internal import Glibc
+internal import Synchronization
 internal import Vocabulary
 
 /// A database of the state directory: one writing connection, a few reading ones, and the rules that all of them keep.
@@ -11,6 +12,12 @@ package final class SQLiteStore: Sendable {
     package let path: String
     /// Connections to it; GRDB keeps one writer and a pool of read-only ones.
     package let pool: DatabasePool
+    private let checkpointer = Checkpointer()
+    /// What the first failed fsync said: nothing is written after it.
+    private let syncFailure = Mutex<StoreError?>(nil)
+
+    /// Connections to files whose sync failed, kept open for ever: closing them would sync again, which must not be.
+    private static let abandoned = Mutex<[DatabasePool]>([])
 
     /// Settings of a store.
     package struct Settings: Sendable {
@@ -30,15 +37,13 @@ package final class SQLiteStore: Sendable {
         }
     }
 
-    /// Pages of the write-ahead log after which a commit also moves them into the file (16 MiB).
-    private static let checkpointPages = 4_096
-
     /// Opens the database at `path`, made if it is not there, and brings its schema up to date.
     ///
     /// - Throws: `StoreError`: `foreign` (another application's file), `newer` (written by a later version; it is left
     ///   untouched), `damaged`, `cannot_open`, `busy`.
     package init(path: String, settings: Settings) throws(StoreError) {
         self.path = path
+        var opened: DatabasePool?
         do {
             if access(path, F_OK) == 0 { try Self.checkOwner(path, settings) }
             var configuration = Configuration()
@@ -55,10 +60,11 @@ package final class SQLiteStore: Sendable {
                         """)
             }
             pool = try DatabasePool(path: path, configuration: configuration)
+            opened = pool
             try pool.writeWithoutTransaction { database in
                 // GRDB sets NORMAL for WAL; an identifier that was answered must survive a power loss.
-                try database.execute(
-                    sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = \(Self.checkpointPages)")
+                try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
+                checkpointer.takeOver(database)
                 try database.inTransaction(.immediate) {
                     try Self.migrate(database, settings)
                     return .commit
@@ -67,12 +73,18 @@ package final class SQLiteStore: Sendable {
         } catch let error as StoreError {
             throw error
         } catch {
-            throw StoreError(error, path: path)
+            let error = StoreError(error, path: path)
+            if error.reason == .sync, let opened { Self.abandoned.withLock { $0.append(opened) } }
+            throw error
         }
     }
 
     /// Runs `body` in one write transaction, begun at once; commits it, durably, or rolls back if `body` throws.
+    ///
+    /// - Throws: what `body` throws; `StoreError`. After `sync_failed` nobody knows what is on the disk: every later call
+    ///   throws it again, and the process must end.
     package func write<R>(_ body: (Database) throws -> R) throws -> R {
+        if let failure = syncFailure.withLock(\.self) { throw failure }
         do {
             return try pool.writeWithoutTransaction { database in
                 var result: R?
@@ -83,10 +95,16 @@ package final class SQLiteStore: Sendable {
                 guard let result else {
                     throw StoreError(.sqlite, "A transaction gave no result.", remedy: "This is a defect.")
                 }
+                try checkpointer.committed(database)
                 return result
             }
         } catch let error as DatabaseError {
-            throw StoreError(error, path: path)
+            let error = StoreError(error, path: path)
+            if error.reason == .sync {
+                Self.abandoned.withLock { $0.append(pool) }
+                syncFailure.withLock { $0 = error }
+            }
+            throw error
         }
     }
 
@@ -114,7 +132,15 @@ package final class SQLiteStore: Sendable {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(5)
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let queue: DatabaseQueue
+        do {
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+        } catch let error as DatabaseError
+            where error.extendedResultCode == .SQLITE_READONLY_ROLLBACK && RollbackJournal.undoesEverything(in: path)
+        {
+            // Its making was interrupted: there is nothing in it, once it is opened for writing and rolled back.
+            return
+        }
         let (application, version, objects) = try queue.read { database in
             (
                 try Int32.fetchOne(database, sql: "PRAGMA application_id") ?? 0,

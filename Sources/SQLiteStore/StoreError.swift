@@ -8,6 +8,10 @@ package struct StoreError: Failure {
         case cannotOpen = "cannot_open"
         case foreign, newer, damaged, busy, readOnly = "read_only"
         case diskFull = "disk_full"
+        /// A write failed and was rolled back; what was committed stands.
+        case writeFailed = "write_failed"
+        /// An fsync failed: what was written may be lost although later syncs succeed.
+        case sync = "sync_failed"
         case io, sqlite
     }
 
@@ -29,7 +33,7 @@ package struct StoreError: Failure {
     package var kind: FailureKind {
         switch reason {
         case .busy: .temporary
-        case .cannotOpen, .foreign, .newer, .damaged, .diskFull, .io, .readOnly: .unavailable
+        case .cannotOpen, .foreign, .newer, .damaged, .diskFull, .io, .readOnly, .writeFailed, .sync: .unavailable
         case .sqlite: .internal
         }
     }
@@ -60,6 +64,20 @@ package struct StoreError: Failure {
             self.init(
                 .readOnly, "\(path) cannot be written.", remedy: "Check its permissions and the file system's.",
                 cause: error)
+        case .SQLITE_IOERR where error.extendedResultCode == .SQLITE_IOERR_SHORT_READ:
+            // The file ends where a page should be.
+            self.init(
+                .damaged, "\(path) is cut short.",
+                remedy: "Restore it from a backup, or publish the model again to build a new index.", cause: error)
+        case .SQLITE_IOERR where Self.isSyncFailure(error):
+            self.init(
+                .sync, "The disk did not take what was written to \(path).",
+                remedy: "Check the disk; then start letterd again, which finds out what is there.", cause: error)
+        case .SQLITE_IOERR where Self.writeFailures.contains(error.extendedResultCode):
+            self.init(
+                .writeFailed, "\(path) cannot be written to.",
+                remedy: "Check the limit on file sizes (`ulimit -f`), quotas and the disk; work resumes by itself.",
+                cause: error)
         case .SQLITE_IOERR:
             self.init(
                 .io, "Reading or writing \(path) failed.", remedy: "Check the disk; then start letterd again.",
@@ -69,4 +87,14 @@ package struct StoreError: Failure {
                 .sqlite, "A statement on \(path) failed.", remedy: "This is a defect; please report it.", cause: error)
         }
     }
+
+    /// Whether an fsync failed.
+    static func isSyncFailure(_ error: DatabaseError) -> Bool {
+        [.SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC].contains(error.extendedResultCode)
+    }
+
+    /// What a file system that refuses to let a file grow is reported as, a full one excepted.
+    private static let writeFailures: [ResultCode] = [
+        .SQLITE_IOERR_WRITE, .SQLITE_IOERR_TRUNCATE, .SQLITE_IOERR_SHMSIZE,
+    ]
 }

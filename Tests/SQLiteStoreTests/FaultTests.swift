@@ -1,0 +1,91 @@
+import Foundation
+import GRDB
+import Glibc
+import TestSupport
+import Testing
+
+@testable import SQLiteStore
+
+/// What SQLite and the disk may do to a store, apart from what only a whole process can show (Tools/torture).
+@Suite("Faults of a store")
+struct StoreFaultTests {
+    let folder = TemporaryDirectory()
+
+    private func open() throws -> SQLiteStore {
+        let schema = Array("-- migration 1: first\nCREATE TABLE t (a BLOB) STRICT;\n".utf8)
+        return try SQLiteStore(
+            path: folder["test.sqlite"], settings: .init(applicationID: 77, migrations: Migrations(schema: schema)))
+    }
+
+    private func logSize() -> Int {
+        var status = stat()
+        return stat(folder["test.sqlite-wal"], &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    @Test func `the write-ahead log is moved into the file when it has grown, and does not grow for ever`() throws {
+        let store = try open()
+        var largest = 0
+        for _ in 0..<24 {
+            // 2 MiB each: three times what a log may have.
+            try store.write { try $0.execute(sql: "INSERT INTO t (a) VALUES (randomblob(2097152))") }
+            largest = max(largest, logSize())
+        }
+        #expect(largest > 8 << 20)
+        #expect(largest < 24 << 20)
+        // The negative control: with a reader in the way it does grow, and nothing fails for that.
+        try DatabaseQueue(path: folder["test.sqlite"]).read { reader in
+            #expect(try Int.fetchOne(reader, sql: "SELECT count(*) FROM t") == 24)
+            for _ in 0..<16 {
+                try store.write { try $0.execute(sql: "INSERT INTO t (a) VALUES (randomblob(2097152))") }
+            }
+        }
+        #expect(logSize() > largest)
+        #expect(try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 40)
+    }
+
+    /// Makes the folder as a process leaves it that dies while it writes the first page, or a later one, of a file.
+    private func interruptedTransaction(pagesBefore: Int) throws {
+        let (file, copy) = (folder["test.sqlite"], folder["copy.sqlite"])
+        let queue = try DatabaseQueue(path: copy)
+        if pagesBefore > 0 {
+            try queue.writeWithoutTransaction { try $0.execute(sql: "CREATE TABLE foreign_table (a)") }
+        }
+        try queue.writeWithoutTransaction { database in
+            // No cache: pages reach the file before the commit.
+            try database.execute(sql: "PRAGMA cache_size = 1; BEGIN IMMEDIATE; CREATE TABLE other (a)")
+            for _ in 0..<40 { try database.execute(sql: "INSERT INTO other VALUES (randomblob(3000))") }
+            for suffix in ["", "-journal"] {
+                try FileManager.default.copyItem(atPath: copy + suffix, toPath: file + suffix)
+            }
+            try database.execute(sql: "ROLLBACK")
+        }
+    }
+
+    @Test func `a file whose making was interrupted is made anew`() throws {
+        try interruptedTransaction(pagesBefore: 0)
+        let store = try open()
+        #expect(try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 0)
+        #expect(try store.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+    }
+
+    @Test func `another program's file in the middle of a transaction is left alone`() throws {
+        try interruptedTransaction(pagesBefore: 1)
+        let before = FileManager.default.contents(atPath: folder["test.sqlite"])
+        #expect(throws: StoreError.self) { try open() }
+        #expect(FileManager.default.contents(atPath: folder["test.sqlite"]) == before)
+        #expect(FileManager.default.fileExists(atPath: folder["test.sqlite-journal"]))
+    }
+
+    private static let reasons: [(ResultCode, StoreError.Reason)] = [
+        (.SQLITE_IOERR_FSYNC, .sync), (.SQLITE_IOERR_DIR_FSYNC, .sync), (.SQLITE_IOERR_WRITE, .writeFailed),
+        (.SQLITE_IOERR_SHMSIZE, .writeFailed), (.SQLITE_FULL, .diskFull), (.SQLITE_IOERR_SHORT_READ, .damaged),
+        (.SQLITE_IOERR_READ, .io), (.SQLITE_BUSY, .busy),
+    ]
+
+    @Test(arguments: reasons)
+    func `each of SQLite's errors has its reason`(code: ResultCode, reason: StoreError.Reason) {
+        let error = StoreError(DatabaseError(resultCode: code), path: "x")
+        #expect(error.reason == reason)
+        #expect(!error.remedy.isEmpty)
+    }
+}
