@@ -8,6 +8,11 @@ BUILD_PACKAGES=(
     liblmdb-dev libopenblas-dev libsqlite3-dev libxxhash-dev
 )
 
+# What the tests need beside that. Debian's own Python is the plain writer and the oracle of the end-to-end tests; strace
+# injects faults into system calls.
+# shellcheck disable=SC2034
+TEST_PACKAGES=(python3 python3-lmdb python3-numpy strace util-linux)
+
 # A heading, on standard output.
 heading() {
     if [ -t 1 ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi

@@ -26,12 +26,13 @@ final class Site: Sendable {
     }
 
     /// Folder of the executables: the tests' own product lies beside them.
-    private static let products: String = {
+    static let products: String = {
         let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }()
 
-    private static let scripts = SharedData.packageRoot + "/Tests/EndToEndTests/Support/"
+    /// Folder of the Python scripts.
+    static let scripts = SharedData.packageRoot + "/Tests/EndToEndTests/Support/"
 
     /// Runs a program to its end. `input` is written to its standard input.
     static func run(_ program: String, _ arguments: [String], input: String = "", environment: [String: String] = [:])
