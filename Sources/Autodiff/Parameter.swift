@@ -9,7 +9,14 @@ package final class Parameter {
     /// The values.
     package var value: Matrix
     /// Sum of the gradients since `clearGradient()`, of the same size.
-    package var gradient: Matrix
+    package var gradient: Matrix {
+        if isClear { sum.fill(0) }
+        isClear = false
+        return sum
+    }
+    /// The gradient, unless it is clear: then its elements mean nothing.
+    private var sum: Matrix
+    private var isClear = false
     /// Moments of the gradient.
     package var moments: AdamW.Moments
 
@@ -17,15 +24,23 @@ package final class Parameter {
     package init(_ name: String, _ value: Matrix) {
         self.name = name
         self.value = value
-        gradient = Matrix(rows: value.rows, columns: value.columns)
+        sum = Matrix(rows: value.rows, columns: value.columns)
         moments = AdamW.Moments(rows: value.rows, columns: value.columns)
     }
 
-    /// Sets the gradient to zero.
-    package func clearGradient() { gradient.fill(0) }
+    /// Makes the gradient zero. O(1): the first to add to it overwrites.
+    package func clearGradient() { isClear = true }
+
+    /// Adds to the gradient: `body` gets it and whether what it holds counts (else it must be overwritten).
+    func addToGradient(_ body: (inout Matrix, Bool) -> Void) {
+        body(&sum, !isClear)
+        isClear = false
+    }
 
     /// One step of AdamW with the gradient at hand; `step` counts from 1.
     package func update(_ optimizer: AdamW, step: Int) {
-        optimizer.update(&value, gradient: gradient, moments: &moments, step: step)
+        if isClear { sum.fill(0) }
+        isClear = false
+        optimizer.update(&value, gradient: sum, moments: &moments, step: step)
     }
 }

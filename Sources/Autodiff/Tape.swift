@@ -209,18 +209,24 @@ package final class Tape {
 
     /// Adds to the gradient of a node, if it needs one.
     private func change(_ index: Int, _ body: (inout Matrix) -> Void) {
+        accumulate(index) { gradient, counts in
+            if !counts { gradient.fill(0) }
+            body(&gradient)
+        }
+    }
+
+    /// Adds a product to the gradient of a node, if it needs one; `body` gets the factor of what is there: 0 or 1.
+    private func addProduct(to index: Int, _ body: (inout Matrix, Float) -> Void) {
+        accumulate(index) { gradient, counts in body(&gradient, counts ? 1 : 0) }
+    }
+
+    private func accumulate(_ index: Int, _ body: (inout Matrix, Bool) -> Void) {
         let node = nodes[index]
         guard node.needsGradient else { return }
-        if let parameter = node.parameter {
-            body(&parameter.gradient)
-            return
-        }
-        if !node.hasGradient {
-            node.ownGradient.resize(rows: node.ownValue.rows, columns: node.ownValue.columns)
-            node.ownGradient.fill(0)
-            node.hasGradient = true
-        }
-        body(&node.ownGradient)
+        if let parameter = node.parameter { return parameter.addToGradient(body) }
+        if !node.hasGradient { node.ownGradient.resize(rows: node.ownValue.rows, columns: node.ownValue.columns) }
+        body(&node.ownGradient, node.hasGradient)
+        node.hasGradient = true
     }
 
     private func propagate(_ node: Node) {
@@ -229,13 +235,15 @@ package final class Tape {
         case .linear(let input, let weight, let bias, let rectified):
             if rectified { node.ownGradient.mask(wherePositive: node.ownValue) }
             let gradient = node.ownGradient
-            change(weight) { BLAS.multiply(gradient, transposeA: true, nodes[input].value, beta: 1, into: &$0) }
+            addProduct(to: weight) {
+                BLAS.multiply(gradient, transposeA: true, nodes[input].value, beta: $1, into: &$0)
+            }
             if let bias { change(bias) { $0.addColumnSums(of: gradient) } }
-            change(input) { BLAS.multiply(gradient, nodes[weight].value, beta: 1, into: &$0) }
+            addProduct(to: input) { BLAS.multiply(gradient, nodes[weight].value, beta: $1, into: &$0) }
         case .product(let left, let right):
             let gradient = node.ownGradient
-            change(left) { BLAS.multiply(gradient, nodes[right].value, beta: 1, into: &$0) }
-            change(right) { BLAS.multiply(gradient, transposeA: true, nodes[left].value, beta: 1, into: &$0) }
+            addProduct(to: left) { BLAS.multiply(gradient, nodes[right].value, beta: $1, into: &$0) }
+            addProduct(to: right) { BLAS.multiply(gradient, transposeA: true, nodes[left].value, beta: $1, into: &$0) }
         case .gather(let table):
             change(table) { $0.scatterAdd(node.ownGradient, to: node.indices) }
         case .weightedSum(let terms):

@@ -45,10 +45,12 @@ package struct AdamW: Sendable, Codable, Equatable {
             gradient.withPointer { g, _ in
                 moments.first.withMutablePointer { m, _ in
                     moments.second.withMutablePointer { v, _ in
-                        for i in 0..<count {
-                            m[i] = b1 * m[i] + a1 * g[i]
-                            v[i] = b2 * v[i] + a2 * g[i] * g[i]
-                            p[i] = p[i] * keep - size * m[i] / (v[i].squareRoot() / root + epsilon)
+                        Parallel.ranges(count, alignment: 16) { range in
+                            for i in range {
+                                m[i] = b1 * m[i] + a1 * g[i]
+                                v[i] = b2 * v[i] + a2 * g[i] * g[i]
+                                p[i] = p[i] * keep - size * m[i] / (v[i].squareRoot() / root + epsilon)
+                            }
                         }
                     }
                 }

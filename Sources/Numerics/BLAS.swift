@@ -52,6 +52,9 @@ package enum BLAS {
         defer { gate.leave() }
         return try body()
     }
+
+    /// Threads that `withThreads` allows now; 1 outside of it.
+    static var threads: Int { gate.allowed }
 }
 
 /// Lets users of one number of threads in together, and those of another only after them.
@@ -66,6 +69,13 @@ private final class ThreadGate: @unchecked Sendable {
     init() {
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(changed, nil)
+    }
+
+    /// The number of those who are in, 1 if nobody is.
+    var allowed: Int {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return users > 0 ? number : 1
     }
 
     func enter(_ count: Int) {

@@ -43,15 +43,17 @@ extension Matrix {
         let (rows, columns) = (rows, columns)
         withMutablePointer { x, _ in
             bias.withPointer { b, _ in
-                for row in 0..<rows {
-                    let y = x + row * columns
-                    if rectify {
-                        for j in 0..<columns {
-                            let value = y[j] + b[j]
-                            y[j] = value < 0 ? 0 : value
+                Parallel.ranges(rows, width: columns) { range in
+                    for row in range {
+                        let y = x + row * columns
+                        if rectify {
+                            for j in 0..<columns {
+                                let value = y[j] + b[j]
+                                y[j] = value < 0 ? 0 : value
+                            }
+                        } else {
+                            for j in 0..<columns { y[j] += b[j] }
                         }
-                    } else {
-                        for j in 0..<columns { y[j] += b[j] }
                     }
                 }
             }
@@ -131,15 +133,17 @@ extension Matrix {
         precondition(rows == output.rows && columns == output.columns, "sizes differ")
         withMutablePointer { x, count in
             output.withPointer { y, _ in
-                var i = 0
-                while i + 8 <= count {
-                    let kept = Lanes.load(y, i) .> 0
-                    Lanes().replacing(with: Lanes.load(x, i), where: kept).store(x, i)
-                    i += 8
-                }
-                while i < count {
-                    if !(y[i] > 0) { x[i] = 0 }
-                    i += 1
+                Parallel.ranges(count, alignment: 16) { range in
+                    var i = range.lowerBound
+                    while i + 8 <= range.upperBound {
+                        let kept = Lanes.load(y, i) .> 0
+                        Lanes().replacing(with: Lanes.load(x, i), where: kept).store(x, i)
+                        i += 8
+                    }
+                    while i < range.upperBound {
+                        if !(y[i] > 0) { x[i] = 0 }
+                        i += 1
+                    }
                 }
             }
         }
@@ -151,9 +155,11 @@ extension Matrix {
         let width = columns
         withMutablePointer { x, _ in
             other.withPointer { y, _ in
-                for row in 0..<other.rows {
-                    let source = y + row * width
-                    for j in 0..<width { x[j] += source[j] }
+                Parallel.ranges(width, width: other.rows, alignment: 16) { range in
+                    for row in 0..<other.rows {
+                        let source = y + row * width
+                        for j in range { x[j] += source[j] }
+                    }
                 }
             }
         }

@@ -42,7 +42,9 @@ extension Matrix {
         withMutablePointer { x, count in
             a.withPointer { a, _ in
                 b.withPointer { b, _ in
-                    for i in 0..<count { x[i] += factor * (a[i] - b[i]) }
+                    Parallel.ranges(count, alignment: 16) { range in
+                        for i in range { x[i] += factor * (a[i] - b[i]) }
+                    }
                 }
             }
         }
@@ -57,40 +59,27 @@ extension Matrix {
     package mutating func softmaxCrossEntropy(targets: [Int], excluded: [Int]?) -> (loss: Float, counted: Int) {
         precondition(targets.count == rows && (excluded?.count ?? rows) == rows, "a target is needed for each row")
         let (rows, columns) = (rows, columns)
-        return withMutablePointer { x, _ in
-            var total = 0.0
-            var counted = 0
-            for row in 0..<rows {
-                let y = x + row * columns
-                guard targets[row] >= 0 else {
-                    y.update(repeating: 0, count: columns)
-                    continue
+        precondition(targets.allSatisfy { $0 < columns }, "target out of range")
+        var losses = [Double](repeating: 0, count: rows)
+        withMutablePointer { x, _ in
+            losses.withUnsafeMutableBufferPointer { losses in
+                nonisolated(unsafe) let losses = losses
+                Parallel.ranges(rows, width: 4 * columns) { range in
+                    for row in range {
+                        let y = x + row * columns
+                        guard targets[row] >= 0 else {
+                            y.update(repeating: 0, count: columns)
+                            continue
+                        }
+                        if let column = excluded?[row], column >= 0 { y[column] = -.infinity }
+                        losses[row] = softmax(y, columns, target: targets[row])
+                    }
                 }
-                precondition(targets[row] < columns, "target out of range")
-                if let column = excluded?[row], column >= 0 { y[column] = -.infinity }
-                let (greatest, logit) = (maximum(y, columns), y[targets[row]])
-                var lanes = Lanes()
-                var sum: Float = 0
-                var j = 0
-                while j + 8 <= columns {
-                    let value = exponential(Lanes.load(y, j) - greatest)
-                    value.store(y, j)
-                    lanes += value
-                    j += 8
-                }
-                while j < columns {
-                    y[j] = expf(y[j] - greatest)
-                    sum += y[j]
-                    j += 1
-                }
-                sum += lanes.sum()
-                let scale = 1 / sum
-                for j in 0..<columns { y[j] *= scale }
-                total += Double(logf(sum)) + (Double(greatest) - Double(logit))
-                counted += 1
             }
-            return (counted == 0 ? 0 : Float(total / Double(counted)), counted)
         }
+        let counted = targets.count { $0 >= 0 }
+        // In the order of the rows, whoever computed them.
+        return (counted == 0 ? 0 : Float(losses.reduce(0, +) / Double(counted)), counted)
     }
 
     /// Squared distances ‖xᵢ‖² + ‖yⱼ‖² − 2⟨xᵢ, yⱼ⟩ of all rows to all rows of `other`, into `result` (resized).
@@ -102,13 +91,38 @@ extension Matrix {
         let width = other.rows
         result.withMutablePointer { x, _ in
             others.withPointer { norms, _ in
-                for (row, norm) in own.enumerated() {
-                    let y = x + row * width
-                    for j in 0..<width { y[j] = (norm + norms[j]) + y[j] }
+                Parallel.ranges(own.count, width: width) { range in
+                    for row in range {
+                        let (y, norm) = (x + row * width, own[row])
+                        for j in 0..<width { y[j] = (norm + norms[j]) + y[j] }
+                    }
                 }
             }
         }
     }
+}
+
+/// Replaces logits by their softmax and returns −log softmax[target].
+private func softmax(_ y: UnsafeMutablePointer<Float>, _ count: Int, target: Int) -> Double {
+    let (greatest, logit) = (maximum(y, count), y[target])
+    var lanes = Lanes()
+    var sum: Float = 0
+    var j = 0
+    while j + 8 <= count {
+        let value = exponential(Lanes.load(y, j) - greatest)
+        value.store(y, j)
+        lanes += value
+        j += 8
+    }
+    while j < count {
+        y[j] = expf(y[j] - greatest)
+        sum += y[j]
+        j += 1
+    }
+    sum += lanes.sum()
+    let scale = 1 / sum
+    for j in 0..<count { y[j] *= scale }
+    return Double(logf(sum)) + (Double(greatest) - Double(logit))
 }
 
 /// The greatest of `count` numbers.

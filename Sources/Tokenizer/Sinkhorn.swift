@@ -37,11 +37,17 @@ package struct Sinkhorn: Sendable {
     package func assign(_ distances: Matrix) -> [Int] {
         let (kernel, _, v) = scalings(distances)
         let n = distances.columns
-        return (0..<distances.rows).map { row in
-            var greatest = 0.0
-            for column in 0..<n { greatest = max(greatest, kernel[row * n + column] * v[column]) }
-            let bound = greatest * (1 - 1e-12)
-            return (0..<n).first { kernel[row * n + $0] * v[$0] >= bound } ?? 0
+        return [Int](unsafeUninitializedCapacity: distances.rows) { output, initialised in
+            nonisolated(unsafe) let output = output
+            Parallel.ranges(distances.rows, width: 2 * n) { range in
+                for row in range {
+                    var greatest = 0.0
+                    for column in 0..<n { greatest = max(greatest, kernel[row * n + column] * v[column]) }
+                    let bound = greatest * (1 - 1e-12)
+                    output[row] = (0..<n).first { kernel[row * n + $0] * v[$0] >= bound } ?? 0
+                }
+            }
+            initialised = distances.rows
         }
     }
 
@@ -57,11 +63,14 @@ package struct Sinkhorn: Sendable {
         let scale = 1 / ((Double(greatest) - middle + 1e-5) * epsilon)
         let kernel = [Double](unsafeUninitializedCapacity: b * n) { output, initialised in
             distances.values.withUnsafeBufferPointer { d in
-                for row in 0..<b {
-                    var nearest = Float.infinity
-                    for column in 0..<n { nearest = min(nearest, d[row * n + column]) }
-                    for column in 0..<n {
-                        output[row * n + column] = exp((Double(nearest) - Double(d[row * n + column])) * scale)
+                nonisolated(unsafe) let (output, d) = (output, d)
+                Parallel.ranges(b, width: 16 * n) { range in
+                    for row in range {
+                        var nearest = Float.infinity
+                        for column in 0..<n { nearest = min(nearest, d[row * n + column]) }
+                        for column in 0..<n {
+                            output[row * n + column] = exp((Double(nearest) - Double(d[row * n + column])) * scale)
+                        }
                     }
                 }
             }

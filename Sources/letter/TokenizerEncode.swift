@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Files
+internal import Foundation
 internal import Tokenizer
 internal import Vocabulary
 
@@ -25,8 +26,15 @@ struct TokenizerEncode: ParsableCommand {
     @Flag(help: "Part items that collide, as far as the last level can.")
     var balance = false
 
+    @Option(help: "Threads (default: one for each CPU). The codes do not depend on it.")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+
+    func validate() throws {
+        guard threads > 0 else { throw ValidationError("--threads is positive.") }
+    }
+
     func run() throws {
-        let encoder = FrozenEncoder(model: try ModelDirectory.load(model))
+        let encoder = ParallelEncoder(model: try ModelDirectory.load(model), threads: threads)
         let file = try NumPyFile(embeddings)
         guard file.columns == encoder.model.inputWidth else {
             throw CommandFailure(
@@ -39,20 +47,23 @@ struct TokenizerEncode: ParsableCommand {
         var codes: [Code] = []
         var latents: [Float] = []
         codes.reserveCapacity(file.rows * encoder.model.levels)
-        for start in stride(from: 0, to: file.rows, by: 8192) {
-            let end = min(start + 8192, file.rows)
-            let encoding = try encoder.encode(file.floats(start..<end), count: end - start)
+        let begin = ContinuousClock.now
+        try encoder.encode(count: file.rows, read: { try file.floats($0) }) { range, encoding in
             if let row = encoding.unusable.first {
                 throw CommandFailure(
                     "tokenizer.not_finite", .invalid,
-                    "Row \(start + row) of \(embeddings) holds values that are not finite or too large.",
+                    "Row \(range.lowerBound + row) of \(embeddings) holds values that are not finite or too large.",
                     remedy: "Correct or remove it; nothing was written.")
             }
             codes += encoding.codes
             if balance { latents += encoding.latents }
-            bar.update(end)
+            bar.update(range.upperBound)
         }
+        let seconds = begin.duration(to: .now) / .seconds(1)
         bar.finish()
+        Terminal.error(
+            String(
+                format: "encoded %d items in %.2f s (%.0f items/s)\n", file.rows, seconds, Double(file.rows) / seconds))
         if balance {
             let outcome = try Balancing().balance(codes: codes, latents: latents, model: encoder.model)
             codes = outcome.codes
