@@ -333,7 +333,8 @@ package final class CatalogReader {
             throw lmdbError("stat", environment.path, errno)
         }
         let required = environment.requiredFileSize
-        guard let required, Int(status.st_size) >= required else {
+        if let required, Int(status.st_size) >= required { return }
+        guard required != nil, try FileTail.isFree(environment, fileSize: Int(status.st_size)) else {
             throw CatalogError(
                 .damaged,
                 "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required.map(String.init) ?? "more").",
