@@ -95,16 +95,21 @@ package final class CatalogReader {
         self.embeddings = embeddings
     }
 
-    /// The version that a snapshot taken now would have. Under a microsecond; no transaction is begun.
+    /// The version that a snapshot taken now has. A few microseconds.
+    ///
+    /// Not what the file's meta pages say: a commit stands there before snapshots see it, for as long as it is synced,
+    /// or until the next commit if its writer dies in between.
     ///
     /// When `data.mdb` has been replaced by another file, the file's new identity is reported with transaction 0 and
     /// this reader, which still sees the old file, must be closed and a new one opened.
-    package func version() -> CatalogVersion {
+    package func version() throws -> CatalogVersion {
         let current = FileIdentity(dataPath)
-        let same = current == environment.identity
-        return CatalogVersion(
-            device: current?.device ?? 0, inode: current?.inode ?? 0,
-            transaction: same ? environment.lastTransaction : 0, boot: boot)
+        guard current == environment.identity else {
+            return CatalogVersion(
+                device: current?.device ?? 0, inode: current?.inode ?? 0, transaction: 0, boot: boot)
+        }
+        let transaction = try LMDBTransaction(environment, readOnly: true)
+        return version(of: transaction)
     }
 
     /// The version that a snapshot has.
@@ -333,7 +338,8 @@ package final class CatalogReader {
             throw lmdbError("stat", environment.path, errno)
         }
         let required = environment.requiredFileSize
-        guard let required, Int(status.st_size) >= required else {
+        if let required, Int(status.st_size) >= required { return }
+        guard required != nil, try FileTail.isFree(environment, fileSize: Int(status.st_size)) else {
             throw CatalogError(
                 .damaged,
                 "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required.map(String.init) ?? "more").",

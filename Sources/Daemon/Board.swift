@@ -16,8 +16,9 @@ final class Board: Sendable {
         var format: CatalogFormat?
         /// What is wrong now, by where it was met: each place replaces and clears its own.
         var problems: [Place: Problem] = [:]
-        var looks: UInt64 = 0
-        var lastLook: ContinuousClock.Instant?
+        /// Looks since start, and when the last one was (`monotonicNanoseconds`); copied in by `now`.
+        fileprivate(set) var looks = 0
+        fileprivate(set) var lastLook: Int?
         /// Batches found by comparing the whole catalog, batches that the change log told, and the records of the
         /// catalog that were compared for either.
         var fullScans = 0
@@ -40,20 +41,25 @@ final class Board: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Apart from the rest: an idle daemon changes nothing else.
+    private let looks = Atomic(0)
+    private let lastLook = Atomic(0)
 
     /// A copy of everything.
-    var now: State { state.withLock { $0 } }
+    var now: State {
+        var copy = state.withLock { $0 }
+        copy.looks = looks.load(ordering: .relaxed)
+        copy.lastLook = copy.looks > 0 ? lastLook.load(ordering: .relaxed) : nil
+        return copy
+    }
 
     /// Changes something.
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
-    /// Notes a look that found the catalog as it was.
+    /// Notes a look.
     func looked() {
-        let now = ContinuousClock.now
-        state.withLock {
-            $0.looks += 1
-            $0.lastLook = now
-        }
+        lastLook.store(monotonicNanoseconds(), ordering: .relaxed)
+        looks.wrappingAdd(1, ordering: .relaxed)
     }
 
     /// Notes what went wrong at a place, or that it is well again. Returns whether that is news.

@@ -34,13 +34,12 @@ actor CatalogWatch {
     /// - Throws: `CatalogError` while it is missing or cannot be read; the next call tries again.
     func look() throws -> (version: CatalogVersion, format: CatalogFormat) {
         let reader = try opened()
-        let (version, format) = (reader.version(), reader.format)
+        let (version, format) = (try reader.version(), reader.format)
         board.change {
             $0.seen = version
             $0.format = format
-            $0.looks += 1
-            $0.lastLook = .now
         }
+        board.looked()
         clearDeadReaders(reader)
         if let waiter, waiter.version != version { wake() }
         return (version, format)
@@ -64,7 +63,7 @@ actor CatalogWatch {
             }
             await withCheckedContinuation { continuation in
                 waiter = (continuation, version)
-                thread.every(interval) { [weak self] in self?.assumeIsolated { $0.tick() } }
+                watch()
             }
         } onCancel: {
             Task { await wake() }
@@ -82,14 +81,32 @@ actor CatalogWatch {
         waiter.continuation.resume()
     }
 
-    private func tick() {
-        if let reader, let waiter, reader.isAt(waiter.version) {
-            board.looked()
-            clearDeadReaders(reader)
-            return
+    /// Has the thread look every `interval`: a glance while nothing happens, else, and now and then, a proper look.
+    private func watch() {
+        guard let waiter else { return }
+        let glance = reader.flatMap { CatalogGlance($0, at: waiter.version) }
+        let most = max(1, Int(Self.readerCheck / interval))
+        // Of this thread alone, on which both run.
+        nonisolated(unsafe) var glances = 0
+        thread.every(interval) { [weak self, board] in
+            glances += 1
+            if let glance, glances < most, glance.isUnchanged {
+                board.looked()
+                return
+            }
+            glances = 0
+            self?.assumeIsolated { $0.tick() }
         }
+    }
+
+    private func tick() {
         // What is wrong, if anything, is found again and reported by whoever waits.
-        if (try? look()) == nil { wake() }
+        if (try? look()) == nil {
+            wake()
+        } else if waiter != nil {
+            // The reader, or the size of its file, may be another one now.
+            watch()
+        }
     }
 
     /// What `known` lacks against the catalog as it is now.

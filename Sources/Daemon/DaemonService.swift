@@ -73,8 +73,8 @@ final class DaemonService: ControlService {
             lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans,
             incrementalBatches: now.incrementalBatches, recordsCompared: now.recordsCompared)
         status.poll = PollStatus(
-            intervalMs: catalog.interval.milliseconds, count: now.looks,
-            lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
+            intervalMs: catalog.interval.milliseconds, count: UInt64(now.looks),
+            lastMsAgo: now.lastLook.map { Double(monotonicNanoseconds() - $0) * 1e-6 })
         return status
     }
 

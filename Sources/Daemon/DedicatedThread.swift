@@ -18,8 +18,9 @@ final class DedicatedThread: SerialExecutor {
     private let tick = Mutex<Tick?>(nil)
 
     private struct Tick: Sendable {
-        var interval: Duration
-        var due: ContinuousClock.Instant
+        /// Nanoseconds, of the monotonic clock: plain numbers, which cost less to pass than a clock's instants.
+        var interval: Int
+        var due: Int
         var body: @Sendable () -> Void
     }
 
@@ -36,7 +37,10 @@ final class DedicatedThread: SerialExecutor {
     /// One timed wait of one thread: a look at the catalog by a sleeping task would wake three threads, twenty times a
     /// second. Set from a job of this thread.
     func every(_ interval: Duration, _ body: (@Sendable () -> Void)?) {
-        tick.withLock { $0 = body.map { Tick(interval: interval, due: .now + interval, body: $0) } }
+        let nanoseconds = Int(interval.seconds * 1e9)
+        tick.withLock {
+            $0 = body.map { Tick(interval: nanoseconds, due: monotonicNanoseconds() + nanoseconds, body: $0) }
+        }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -55,10 +59,11 @@ final class DedicatedThread: SerialExecutor {
         while true {
             if let next = tick.withLock({ $0 }) {
                 // The time is absolute: a thread that is never idle must still look at the catalog.
-                let rest = max(0, ContinuousClock.now.duration(to: next.due).seconds)
-                let come = waiting.wait(timeout: .now() + .nanoseconds(Int(rest * 1e9))) == .success
-                if ContinuousClock.now >= next.due {
-                    tick.withLock { $0?.due = .now + next.interval }
+                let rest = max(0, next.due - monotonicNanoseconds())
+                let come = waiting.wait(timeout: .now() + .nanoseconds(rest)) == .success
+                let now = monotonicNanoseconds()
+                if now >= next.due {
+                    tick.withLock { $0?.due = now + next.interval }
                     next.body()
                 }
                 guard come else { continue }
@@ -69,6 +74,13 @@ final class DedicatedThread: SerialExecutor {
             job.runSynchronously(on: executor)
         }
     }
+}
+
+/// Nanoseconds of a clock that only goes forward, and stands while the machine is suspended.
+func monotonicNanoseconds() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 /// Runs blocking closures on a few threads of their own, whichever is free first.

@@ -50,7 +50,7 @@ struct CatalogInfo: AsyncParsableCommand {
         let info = Info(
             path: directory, format: CatalogFormat.name, dimension: reader.format.dimension,
             dtype: reader.format.elementType.rawValue, embeddingModel: reader.format.embeddingModel,
-            transaction: reader.version().transaction,
+            transaction: try reader.version().transaction,
             entries: Dictionary(uniqueKeysWithValues: counts.map { ($0.database, $0.entries) }), log: log)
         try Output.show(info, asJSON: output.json) {
             var table = Table(.text("CATALOG"), .text(directory))

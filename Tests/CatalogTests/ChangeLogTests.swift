@@ -229,6 +229,26 @@ struct ChangeLogTests {
         #expect(try epoch.catchUp(path, boot: "later") == .log(entries: 1))
     }
 
+    @Test func `a commit that stands in the file before snapshots see it is not answered for yet`() throws {
+        _ = try site()
+        let before = try copy(of: path)
+        try cooperate(path) { try $0.put(embedding: [1, 9], of: id("x")) }
+        let after = try copy(of: path)
+        try restore(path, from: before)
+        let reader = try CatalogReader(path: path)
+        let version = try reader.version()
+        let glance = try #require(CatalogGlance(reader, at: version))
+        #expect(glance.isUnchanged)
+        // As when its writer syncs it, or has died before it told the others.
+        try restore(path, from: after)
+        #expect(reader.environment.lastTransaction == version.transaction + 1)
+        #expect(try reader.version() == version)
+        #expect(try reader.changes { KnownItems() }.version == version)
+        // It is looked at again and again until it is seen.
+        #expect(!glance.isUnchanged)
+        #expect(CatalogGlance(reader, at: version) == nil)
+    }
+
     /// Ways in which somebody may have written into the log's databases.
     enum Damage: CaseIterable {
         case hole, noEnd, noBegin, foreignEntry, unknownKind, shortState, otherNonce, noEntries
