@@ -66,13 +66,15 @@ final class GenerationPipeline: Sendable {
     /// rewrites most of its pages; each transaction more is the whole table written once more.
     static let chunkItems = 65_536
 
-    init(number: Int, model: TokenizerModel, index: IdentifierIndex, threads: PipelineThreads) throws {
+    init(
+        number: Int, model: TokenizerModel, index: IdentifierIndex, rules: AssignmentRules, threads: PipelineThreads
+    ) throws {
         self.number = number
         self.model = model
         self.index = index
         self.threads = threads
         encoder = EncoderThread(model: model, thread: threads.encode)
-        writer = WriterThread(model: model, index: index, thread: threads.index)
+        writer = WriterThread(model: model, index: index, rules: rules, thread: threads.index)
         progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
     }
 
@@ -297,19 +299,22 @@ private actor EncoderThread {
 private actor WriterThread {
     private let thread: DedicatedThread
     private let index: IdentifierIndex
+    private let rules: AssignmentRules
     private let distances: ResidualDistances
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(model: TokenizerModel, index: IdentifierIndex, thread: DedicatedThread) {
+    init(model: TokenizerModel, index: IdentifierIndex, rules: AssignmentRules, thread: DedicatedThread) {
         self.index = index
+        self.rules = rules
         self.thread = thread
         distances = ResidualDistances(model: model)
     }
 
     /// Applies a chunk; how much the index holds then.
     func apply(_ chunk: Chunk, latents: [Float], now: Int) throws -> Tally {
-        try index.apply(chunk, distances: ChunkDistances(distances: distances, latents: latents), now: now)
+        try index.apply(
+            chunk, distances: ChunkDistances(distances: distances, latents: latents), rules: rules, now: now)
     }
 }
 
