@@ -65,6 +65,9 @@ final class GenerationPipeline: Sendable {
     /// Most items of a transaction. Identifiers fall all over their table, so a small transaction of a large build
     /// rewrites most of its pages; each transaction more is the whole table written once more.
     static let chunkItems = 65_536
+    /// The same where nobody waits for anything, in the first build of the first generation: a transaction then takes as
+    /// many items as the index has, up to this many. An item takes about 300 bytes until it is written.
+    static let firstBuildItems = 262_144
 
     init(
         number: Int, model: TokenizerModel, index: IdentifierIndex, rules: AssignmentRules, threads: PipelineThreads
@@ -125,11 +128,14 @@ final class GenerationPipeline: Sendable {
     /// While a chunk is written the next one is read and encoded. A death between chunks loses nothing: what is not yet
     /// in the index is found again by its digest.
     ///
-    /// - Parameter between: awaited after each chunk.
+    /// - Parameters:
+    ///   - largestChunk: items that a transaction may grow to.
+    ///   - between: awaited after each chunk.
     /// - Precondition: no other catch-up of this generation is under way.
     /// - Returns: what was done, and where the time went.
     func catchUp(
-        _ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}
+        _ catalog: CatalogWatch, now: () -> Int, largestChunk: Int = chunkItems,
+        between: () async throws -> Void = {}
     ) async throws -> Reconciliation {
         progress.withLock { $0.isBusy = true }
         defer { progress.withLock { $0.isBusy = false } }
@@ -155,8 +161,8 @@ final class GenerationPipeline: Sendable {
         rest = rest.dropFirst(Self.chunkItems)
         var current = try await prepare(first, catalog)
         while !rest.isEmpty {
-            let following = rest.prefix(Self.chunkItems)
-            rest = rest.dropFirst(Self.chunkItems)
+            let following = rest.prefix(max(Self.chunkItems, min(rest.startIndex, largestChunk)))
+            rest = rest.dropFirst(following.count)
             current.chunk.cursor = broken
             async let next = prepare(following, catalog)
             try await apply(current, now: now(), &result)

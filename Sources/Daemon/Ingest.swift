@@ -187,7 +187,11 @@ final class Ingest: Sendable {
                 of: "Generation \(pipeline.number)", pipeline.model.inputWidth, catalog: format.dimension)
         }
         let start = ContinuousClock.now
-        let result = try await pipeline.catchUp(catalog, now: now) {
+        let isFirst = pipeline.state.cursor == nil && board.now.active == nil
+        let result = try await pipeline.catchUp(
+            catalog, now: now,
+            largestChunk: isFirst ? GenerationPipeline.firstBuildItems : GenerationPipeline.chunkItems
+        ) {
             // Between the transactions of a long build the active generation is kept up to date, and requests answered.
             try await self.answerRequests()
             guard let active = self.board.now.active, active.number != pipeline.number, active.isDue else { return }
