@@ -1,4 +1,4 @@
--- The identifier index of one generation: state/generations/22/index.sqlite.
+-- The identifier index of one generation: state/generations/NNNNNN/index.sqlite.
 -- Migrations are numbered; PRAGMA user_version holds the last one applied, PRAGMA application_id is 0x4C545249 ('LTRI').
 -- Codes are BLOBs of two bytes a level, big-endian, so that byte order is the trie's order; times are milliseconds since 1970.
 
