@@ -85,7 +85,7 @@ let package = Package(
             "Daemon",
             [
                 "Catalog", "CLinux", "ControlAPI", "ControlServer", "Files", "Generations", "IdentifierIndex",
-                "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
+                "Numerics", "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),

@@ -4,7 +4,8 @@
 
 -- migration 1: items, identifiers, trie, collisions, tombstones, quarantine, history, cursor
 
--- What the index belongs to: generation, levels, codes, model (SHA-256), kernel (of the BLAS that encoded).
+-- What the index belongs to: generation, levels, codes, model (SHA-256), policy (for collisions: reassign, suffix or
+-- share; from migration 3 on), kernel (of the BLAS that encoded; absent where that was not recorded).
 CREATE TABLE fact (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
@@ -98,3 +99,32 @@ INSERT INTO tally (name, value) VALUES
 ALTER TABLE cursor ADD COLUMN log_epoch BLOB CHECK (length(log_epoch) = 16);
 ALTER TABLE cursor ADD COLUMN log_sequence INTEGER;
 ALTER TABLE cursor ADD COLUMN log_nonce INTEGER;
+
+-- migration 3: collision policies; history says also `reassigned` (edited, with a new identifier) and `given_away`
+
+-- An index made before there was a choice.
+INSERT INTO fact (name, value) SELECT 'policy', 'reassign' WHERE EXISTS (SELECT 1 FROM fact);
+
+-- The trie's leaves under policy `share`, where `identifier` stays empty. Under `suffix` the codes of `identifier` and
+-- `tombstone` are one more than the levels; those of `item.natural` and the buckets are as many.
+CREATE TABLE shared_identifier (
+    codes BLOB NOT NULL,
+    item BLOB NOT NULL,
+    PRIMARY KEY (codes, item)
+) STRICT, WITHOUT ROWID;
+
+-- Identifiers that items left. Those of `share` keep nobody away; others are given to no other item, unless the
+-- configuration says after how long. An edited item may have left more than one.
+CREATE TABLE tombstone_of_policy (
+    codes BLOB NOT NULL,
+    item BLOB NOT NULL,
+    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was given
+    since INTEGER NOT NULL,
+    deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),   -- 1: the item's last one; 0: it was edited
+    PRIMARY KEY (codes, item)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tombstone_of_policy (codes, item, bucket, since, deleted)
+    SELECT codes, item, bucket, since, 1 FROM tombstone;
+DROP TABLE tombstone;
+ALTER TABLE tombstone_of_policy RENAME TO tombstone;
+CREATE INDEX tombstone_item ON tombstone (item);

@@ -1,3 +1,5 @@
+package import Vocabulary
+
 /// Where a generation is in its life.
 package enum GenerationState: String, Codable, Sendable, CaseIterable {
     /// Its index is being built from the catalog.
@@ -61,6 +63,10 @@ package struct GenerationInfo: Codable, Sendable, Hashable {
     /// When it last became active.
     package var promoted: Timestamp?
     package var model: ModelFacts?
+    /// What becomes of collisions in it; nil while it is not at work.
+    package var collisionPolicy: CollisionPolicy?
+    /// Codes of an identifier: the model's levels, or one more under `suffix`; nil while it is not at work.
+    package var identifierLength: Int?
     /// Why it failed.
     package var failure: ErrorBody?
 
@@ -82,6 +88,8 @@ package struct GenerationInfo: Codable, Sendable, Hashable {
     private enum CodingKeys: String, CodingKey {
         case number, state, items, progress, created, promoted, model, failure
         case itemsExpected = "items_expected"
+        case collisionPolicy = "collision_policy"
+        case identifierLength = "identifier_length"
     }
 }
 

@@ -38,6 +38,8 @@ final class Board: Sendable {
     enum Place: Sendable, Hashable, Comparable {
         case catalog
         case generation(Int)
+        /// The BLAS kernels that a generation's index was made with: worth knowing, nothing is wrong.
+        case kernel(Int)
     }
 
     private let state = Mutex(State())

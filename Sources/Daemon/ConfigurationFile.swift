@@ -1,5 +1,6 @@
 internal import Files
 package import Logging
+package import Vocabulary
 internal import Yams
 
 /// What `--config` may set; a command-line option of the same name goes before it. Schema/config.schema.json.
@@ -14,6 +15,10 @@ package struct ConfigurationFile: Sendable, Equatable {
     package var readers: Int?
     /// Least severe messages that are logged.
     package var logLevel: Logger.Level?
+    /// What becomes of collisions in generations published from now on.
+    package var collisionPolicy: CollisionPolicy?
+    /// What becomes of the identifiers of edited items, and when tombstones may be given to other items.
+    package var rules = AssignmentRules()
 
     package init() {}
 
@@ -55,6 +60,9 @@ package struct ConfigurationFile: Sendable, Equatable {
             case "socket": socket = try text()
             case "poll_interval": pollInterval = try number(1...60_000)
             case "readers": readers = try number(1...16)
+            case "collision_policy": collisionPolicy = try choice(key, value, path)
+            case "on_edit": rules.onEdit = try choice(key, value, path)
+            case "tombstone_reuse_after": rules.tombstoneReuse = try Self.duration(try text(), value, path)
             case "log_level":
                 guard let level = Logger.Level(rawValue: try text()) else {
                     throw Self.bad(
@@ -65,6 +73,31 @@ package struct ConfigurationFile: Sendable, Equatable {
             case let name: throw Self.bad(path, key, "'\(name ?? "")' is not known")
             }
         }
+    }
+
+    /// One of the names of an enumeration.
+    private func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: Node, _ value: Node, _ path: String
+    ) throws -> Choice where Choice.RawValue == String {
+        guard let choice = value.scalar.flatMap({ Choice(rawValue: $0.string) }) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Self.bad(path, value, "\(key.string ?? "") is none of \(names)")
+        }
+        return choice
+    }
+
+    /// Milliseconds of `90d`, `12h`, `30m` or `10s`; nil: `never`.
+    private static func duration(_ text: String, _ value: Node, _ path: String) throws -> Int? {
+        if text == "never" { return nil }
+        let units: [Character: Int] = ["d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000]
+        guard let unit = text.last.flatMap({ units[$0] }), text.dropLast().utf8.allSatisfy({ (48...57).contains($0) }),
+            let number = Int(text.dropLast()), (1...1_000_000).contains(number)
+        else {
+            throw bad(
+                path, value,
+                "tombstone_reuse_after is neither 'never' nor a number from 1 to 1000000 with d, h, m or s behind it")
+        }
+        return number * unit
     }
 
     private static func bad(_ path: String, _ node: Node?, _ what: String) -> DaemonError {

@@ -12,6 +12,7 @@ struct DaemonError: Failure {
         case busy
         case deletionsHeld = "deletions_held"
         case nothingHeld = "nothing_held"
+        case otherKernel = "other_kernel"
     }
 
     let reason: Reason
@@ -29,7 +30,7 @@ struct DaemonError: Failure {
 
     var kind: FailureKind {
         switch reason {
-        case .noGeneration: .unavailable
+        case .noGeneration, .otherKernel: .unavailable
         case .dimensionMismatch, .wrongLength: .invalid
         case .badConfiguration: .configuration
         case .notCaughtUp, .busy: .temporary
@@ -42,6 +43,14 @@ struct DaemonError: Failure {
         DaemonError(
             .dimensionMismatch, "\(what) takes vectors of \(width) numbers; the catalog has \(catalog).",
             remedy: "Publish a tokenizer trained on this catalog's embeddings.")
+    }
+
+    /// An index was begun with other BLAS kernels than this process has.
+    static func kernel(of generation: Int, _ kernel: String, present: String) -> DaemonError {
+        DaemonError(
+            .otherKernel,
+            "Generation \(generation) was begun with the BLAS kernels \(kernel); this process has \(present), which may give an item at the border of two codes another one.",
+            remedy: "Start letterd with OPENBLAS_CORETYPE=\(kernel) if the CPU allows it, or publish the model again.")
     }
 
     /// Nothing has been published yet.

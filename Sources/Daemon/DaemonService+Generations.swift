@@ -71,6 +71,8 @@ extension DaemonService {
             info.itemsExpected = progress.expected
             info.progress = progress.expected > 0 ? Double(progress.done) / Double(progress.expected) : 0
         }
+        info.collisionPolicy = pipeline.index.facts.policy
+        info.identifierLength = pipeline.index.facts.identifierLength
         let model = pipeline.model
         info.model = ModelFacts(
             levels: model.levels, codebookSizes: Array(repeating: model.codesPerLevel, count: model.levels),

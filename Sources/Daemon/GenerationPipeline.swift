@@ -65,14 +65,19 @@ final class GenerationPipeline: Sendable {
     /// Most items of a transaction. Identifiers fall all over their table, so a small transaction of a large build
     /// rewrites most of its pages; each transaction more is the whole table written once more.
     static let chunkItems = 65_536
+    /// The same where nobody waits for anything, in the first build of the first generation: a transaction then takes as
+    /// many items as the index has, up to this many. An item takes about 300 bytes until it is written.
+    static let firstBuildItems = 262_144
 
-    init(number: Int, model: TokenizerModel, index: IdentifierIndex, threads: PipelineThreads) throws {
+    init(
+        number: Int, model: TokenizerModel, index: IdentifierIndex, rules: AssignmentRules, threads: PipelineThreads
+    ) throws {
         self.number = number
         self.model = model
         self.index = index
         self.threads = threads
         encoder = EncoderThread(model: model, thread: threads.encode)
-        writer = WriterThread(model: model, index: index, thread: threads.index)
+        writer = WriterThread(model: model, index: index, rules: rules, thread: threads.index)
         progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
     }
 
@@ -123,11 +128,14 @@ final class GenerationPipeline: Sendable {
     /// While a chunk is written the next one is read and encoded. A death between chunks loses nothing: what is not yet
     /// in the index is found again by its digest.
     ///
-    /// - Parameter between: awaited after each chunk.
+    /// - Parameters:
+    ///   - largestChunk: items that a transaction may grow to.
+    ///   - between: awaited after each chunk.
     /// - Precondition: no other catch-up of this generation is under way.
     /// - Returns: what was done, and where the time went.
     func catchUp(
-        _ catalog: CatalogWatch, now: () -> Int, between: () async throws -> Void = {}
+        _ catalog: CatalogWatch, now: () -> Int, largestChunk: Int = chunkItems,
+        between: () async throws -> Void = {}
     ) async throws -> Reconciliation {
         progress.withLock { $0.isBusy = true }
         defer { progress.withLock { $0.isBusy = false } }
@@ -153,8 +161,8 @@ final class GenerationPipeline: Sendable {
         rest = rest.dropFirst(Self.chunkItems)
         var current = try await prepare(first, catalog)
         while !rest.isEmpty {
-            let following = rest.prefix(Self.chunkItems)
-            rest = rest.dropFirst(Self.chunkItems)
+            let following = rest.prefix(max(Self.chunkItems, min(rest.startIndex, largestChunk)))
+            rest = rest.dropFirst(following.count)
             current.chunk.cursor = broken
             async let next = prepare(following, catalog)
             try await apply(current, now: now(), &result)
@@ -297,19 +305,22 @@ private actor EncoderThread {
 private actor WriterThread {
     private let thread: DedicatedThread
     private let index: IdentifierIndex
+    private let rules: AssignmentRules
     private let distances: ResidualDistances
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(model: TokenizerModel, index: IdentifierIndex, thread: DedicatedThread) {
+    init(model: TokenizerModel, index: IdentifierIndex, rules: AssignmentRules, thread: DedicatedThread) {
         self.index = index
+        self.rules = rules
         self.thread = thread
         distances = ResidualDistances(model: model)
     }
 
     /// Applies a chunk; how much the index holds then.
     func apply(_ chunk: Chunk, latents: [Float], now: Int) throws -> Tally {
-        try index.apply(chunk, distances: ChunkDistances(distances: distances, latents: latents), now: now)
+        try index.apply(
+            chunk, distances: ChunkDistances(distances: distances, latents: latents), rules: rules, now: now)
     }
 }
 

@@ -4,6 +4,7 @@ internal import Files
 internal import Generations
 internal import IdentifierIndex
 internal import Logging
+internal import Numerics
 internal import SQLiteStore
 internal import Synchronization
 internal import Tokenizer
@@ -20,6 +21,9 @@ final class Ingest: Sendable {
     private let board: Board
     /// Where the registry is read and written.
     private let disk: BlockingPool
+    /// The collision policy of generations that are new.
+    private let policy: CollisionPolicy
+    private let rules: AssignmentRules
     private let logger: Logger
     /// Milliseconds since 1970.
     private let now: @Sendable () -> Int
@@ -44,13 +48,15 @@ final class Ingest: Sendable {
 
     init(
         catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board, disk: BlockingPool,
-        logger: Logger, now: @escaping @Sendable () -> Int
+        policy: CollisionPolicy, rules: AssignmentRules, logger: Logger, now: @escaping @Sendable () -> Int
     ) {
         self.catalog = catalog
         self.state = state
         self.registry = registry
         self.board = board
         self.disk = disk
+        self.policy = policy
+        self.rules = rules
         self.logger = logger
         self.now = now
     }
@@ -181,7 +187,11 @@ final class Ingest: Sendable {
                 of: "Generation \(pipeline.number)", pipeline.model.inputWidth, catalog: format.dimension)
         }
         let start = ContinuousClock.now
-        let result = try await pipeline.catchUp(catalog, now: now) {
+        let isFirst = pipeline.state.cursor == nil && board.now.active == nil
+        let result = try await pipeline.catchUp(
+            catalog, now: now,
+            largestChunk: isFirst ? GenerationPipeline.firstBuildItems : GenerationPipeline.chunkItems
+        ) {
             // Between the transactions of a long build the active generation is kept up to date, and requests answered.
             try await self.answerRequests()
             guard let active = self.board.now.active, active.number != pipeline.number, active.isDue else { return }
@@ -257,15 +267,35 @@ final class Ingest: Sendable {
     }
 
     private func open(_ record: GenerationRecord, model: TokenizerModel?) async throws -> GenerationPipeline {
-        try await disk.run { [registry, state, threads] in
+        let kernel = BLASKernels.name
+        let pipeline = try await disk.run { [registry, state, threads, policy, rules] in
             let model = try model ?? registry.model(record.number)
             let index = try IdentifierIndex(
                 path: state.index(record.number),
                 facts: .init(
                     generation: record.number, levels: model.levels, codesPerLevel: model.codesPerLevel,
-                    model: record.model))
-            return try GenerationPipeline(number: record.number, model: model, index: index, threads: threads)
+                    model: record.model, policy: policy, kernel: kernel))
+            return try GenerationPipeline(
+                number: record.number, model: model, index: index, rules: rules, threads: threads)
         }
+        let facts = pipeline.index.facts
+        if facts.policy != policy {
+            logger.notice(
+                "the generation keeps its collision policy; the configured one is for generations published from now on",
+                metadata: [
+                    "generation": "\(record.number)", "policy": "\(facts.policy.rawValue)",
+                    "configured": "\(policy.rawValue)",
+                ])
+        }
+        let other = facts.kernel.flatMap { $0 == kernel ? nil : $0 }
+        if board.note(.kernel(record.number), other.map { DaemonError.kernel(of: record.number, $0, present: kernel) }),
+            let other
+        {
+            logger.warning(
+                "the index was made with other BLAS kernels",
+                metadata: ["generation": "\(record.number)", "kernel": "\(other)", "present": "\(kernel)"])
+        }
+        return pipeline
     }
 
     private func activate(_ pipeline: GenerationPipeline) async throws {
@@ -274,7 +304,10 @@ final class Ingest: Sendable {
         board.change { state in
             state.others.removeAll { $0.number == pipeline.number }
             // Problems of a generation that is no longer at work are nobody's.
-            if let old = state.active { state.problems[.generation(old.number)] = nil }
+            if let old = state.active {
+                state.problems[.generation(old.number)] = nil
+                state.problems[.kernel(old.number)] = nil
+            }
             state.active = pipeline
         }
         pipeline.settled()

@@ -7,7 +7,7 @@ internal import IdentifierIndex
 package import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
-internal import Vocabulary
+package import Vocabulary
 
 /// The daemon: opens its state, answers on its socket, and keeps its generations in step with the catalog.
 package struct LetterDaemon: Sendable {
@@ -23,6 +23,10 @@ package struct LetterDaemon: Sendable {
         package var pollInterval = Duration.milliseconds(50)
         /// Threads that read the index for answers.
         package var readers = 2
+        /// What becomes of collisions in generations published from now on.
+        package var collisionPolicy = CollisionPolicy.reassign
+        /// What becomes of edited items and of tombstones.
+        package var rules = AssignmentRules()
 
         package init(catalog: String, state: String, socket: String) {
             self.catalog = catalog
@@ -54,7 +58,8 @@ package struct LetterDaemon: Sendable {
         let catalog = CatalogWatch(path: configuration.catalog, interval: configuration.pollInterval, board: board)
         let disk = BlockingPool(name: "answer", threads: configuration.readers)
         let ingest = Ingest(
-            catalog: catalog, state: state, registry: registry, board: board, disk: disk, logger: logger,
+            catalog: catalog, state: state, registry: registry, board: board, disk: disk,
+            policy: configuration.collisionPolicy, rules: configuration.rules, logger: logger,
             now: DaemonService.milliseconds)
         try await ingest.open()
         let service = DaemonService(

@@ -2,42 +2,83 @@ internal import GRDB
 internal import SQLiteStore
 internal import Vocabulary
 
-/// Items that leave the catalog, and records that cannot be encoded.
+/// Items that leave the catalog, identifiers that are left, and records that cannot be encoded.
 extension ChunkWriter {
     mutating func delete(_ id: ItemID) throws {
         guard let existing = try existing(id) else { return }
         if existing.status == .quarantined { try leaveQuarantine(id) }
         if existing.status == .stale { tally.stale -= 1 }
         if let codes = existing.codes {
-            let bucket = try bucket(of: id, codes: codes)
-            try run("DELETE FROM identifier WHERE codes = ?", codes.bytes)
-            if try run("DELETE FROM collision WHERE item = ?", id.bytes) > 0 { tally.collisions -= 1 }
-            let bury = try PreparedStatement(
-                database, "INSERT INTO tombstone (codes, item, bucket, since) VALUES (?, ?, ?, ?)")
-            bury.bind(1, codes)
-            bury.bind(2, id.bytes)
-            bury.bind(3, bucket)
-            bury.bind(4, now)
-            try bury.run()
+            try leave(codes, bucket: try bucket(of: id, codes: codes), item: id, isDeleted: true)
             try writeHistory(id, old: codes, new: nil, why: "deleted")
-            tally.live -= 1
-            tally.tombstones += 1
-            count(codes, -1)
         }
         try run("DELETE FROM item WHERE id = ?", id.bytes)
     }
 
-    mutating func takeTombstone(of id: ItemID) throws -> (codes: Identifier, bucket: Identifier)? {
-        let statement = try PreparedStatement(
-            database, "DELETE FROM tombstone WHERE item = ? RETURNING codes, bucket")
-        statement.bind(1, id.bytes)
-        var found: (codes: Identifier, bucket: Identifier)?
-        while try statement.step() {
-            if let codes = statement.identifier(0), let bucket = statement.identifier(1) { found = (codes, bucket) }
+    /// Takes an identifier from its item and makes a tombstone of it.
+    ///
+    /// - Precondition: the item got it in an earlier chunk.
+    mutating func leave(_ codes: Identifier, bucket: Identifier, item: ItemID, isDeleted: Bool) throws {
+        if facts.policy == .share {
+            owners[codes] = try owners(of: codes) - 1
+            let remove = try PreparedStatement(database, "DELETE FROM shared_identifier WHERE codes = ? AND item = ?")
+            remove.bind(1, codes)
+            remove.bind(2, item.bytes)
+            try remove.run()
+        } else {
+            try run("DELETE FROM identifier WHERE codes = ?", codes.bytes)
         }
-        if found != nil { tally.tombstones -= 1 }
+        try forgetCollision(of: item)
+        let bury = try PreparedStatement(
+            database, "INSERT INTO tombstone (codes, item, bucket, since, deleted) VALUES (?, ?, ?, ?, ?)")
+        bury.bind(1, codes)
+        bury.bind(2, item.bytes)
+        bury.bind(3, bucket)
+        bury.bind(4, now)
+        bury.bind(5, isDeleted ? 1 : 0)
+        try bury.run()
+        tally.live -= 1
+        tally.tombstones += 1
+        occupied.hasTombstones = true
+        for level in 1..<facts.identifierLength { nodes[codes.prefix(level), default: 0] -= 1 }
+    }
+
+    // MARK: - Tombstones
+
+    /// The identifiers that an item left, the last one first.
+    func tombstones(of id: ItemID) throws -> [Tombstone] {
+        guard tally.tombstones > 0 else { return [] }
+        let statement = try PreparedStatement(
+            database,
+            "SELECT codes, bucket, deleted FROM tombstone WHERE item = ? ORDER BY deleted DESC, since DESC, codes")
+        statement.bind(1, id.bytes)
+        var found: [Tombstone] = []
+        while try statement.step() {
+            if let codes = statement.identifier(0), let bucket = statement.identifier(1) {
+                found.append(Tombstone(codes: codes, bucket: bucket, isLast: statement.integer(2) == 1))
+            }
+        }
         return found
     }
+
+    mutating func forgetTombstone(_ codes: Identifier, of id: ItemID) throws {
+        let statement = try PreparedStatement(database, "DELETE FROM tombstone WHERE codes = ? AND item = ?")
+        statement.bind(1, codes)
+        statement.bind(2, id.bytes)
+        tally.tombstones -= try statement.run()
+    }
+
+    /// Ends the tombstone of an identifier that is given to another item: it is old enough, else it were not free.
+    mutating func giveAway(_ codes: Identifier, to id: ItemID) throws {
+        let statement = try PreparedStatement(database, "DELETE FROM tombstone WHERE codes = ? RETURNING item")
+        statement.bind(1, codes)
+        var owners: [ItemID] = []
+        while try statement.step() { owners.append(ItemID(unchecked: statement.bytes(0))) }
+        tally.tombstones -= owners.count
+        for owner in owners where owner != id { try writeHistory(owner, old: codes, new: nil, why: "given_away") }
+    }
+
+    // MARK: - Quarantine
 
     mutating func quarantine(_ rejected: RejectedItem) throws {
         let existing = try existing(rejected.id)
@@ -66,17 +107,6 @@ extension ChunkWriter {
 
     mutating func leaveQuarantine(_ id: ItemID) throws {
         if try run("DELETE FROM quarantine WHERE item = ?", id.bytes) > 0 { tally.quarantined -= 1 }
-    }
-
-    func writeHistory(_ id: ItemID, old: Identifier?, new: Identifier?, why: String) throws {
-        let statement = try PreparedStatement(
-            database, "INSERT INTO history (item, old, new, at, why) VALUES (?, ?, ?, ?, ?)")
-        statement.bind(1, id.bytes)
-        if let old { statement.bind(2, old) } else { statement.bindNull(2) }
-        if let new { statement.bind(3, new) } else { statement.bindNull(3) }
-        statement.bind(4, now)
-        statement.bind(5, text: why)
-        try statement.run()
     }
 
     @discardableResult

@@ -11,33 +11,50 @@ package final class IdentifierIndex: Sendable {
     package struct Facts: Sendable, Hashable {
         /// Number of the generation.
         package var generation: Int
-        /// Length of an identifier, and codes per level.
+        /// Length of the natural codes, and codes per level.
         package var levels: Int
         package var codesPerLevel: Int
         /// SHA-256 of the model file, in hexadecimal.
         package var model: String
+        /// What becomes of collisions. An index that is there keeps its own.
+        package var policy: CollisionPolicy
+        /// The BLAS kernels that encoded the first items; nil where that was not recorded.
+        package var kernel: String?
 
-        package init(generation: Int, levels: Int, codesPerLevel: Int, model: String) {
+        package init(
+            generation: Int, levels: Int, codesPerLevel: Int, model: String, policy: CollisionPolicy = .reassign,
+            kernel: String? = nil
+        ) {
             self.generation = generation
             self.levels = levels
             self.codesPerLevel = codesPerLevel
             self.model = model
+            self.policy = policy
+            self.kernel = kernel
         }
+
+        /// Length of an identifier: that of the natural codes, or one more.
+        package var identifierLength: Int { policy == .suffix ? levels + 1 : levels }
+
+        /// The table of the trie's leaves.
+        var identifierTable: String { policy == .share ? "shared_identifier" : "identifier" }
     }
 
     /// What the index is made for.
     package let facts: Facts
 
-    private let store: SQLiteStore
+    let store: SQLiteStore
 
     /// 'LTRI'.
     private static let applicationID: Int32 = 0x4C54_5249
 
     /// Opens the index file at `path`, or makes it.
     ///
+    /// A new index is made for `facts`; one that is there keeps its collision policy and kernel, whatever `facts` says.
+    ///
     /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model.
     package init(path: String, facts: Facts) throws {
-        self.facts = facts
+        var facts = facts
         store = try SQLiteStore(
             path: path,
             settings: .init(
@@ -53,7 +70,10 @@ package final class IdentifierIndex: Sendable {
         }
         if stored.isEmpty {
             try store.write { database in
-                for (name, value) in expected {
+                var new = expected
+                new["policy"] = facts.policy.rawValue
+                new["kernel"] = facts.kernel
+                for (name, value) in new {
                     try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
                 }
             }
@@ -62,7 +82,16 @@ package final class IdentifierIndex: Sendable {
                 .mismatch, "\(path) has the \(wrong.key) '\(stored[wrong.key] ?? "")' where '\(wrong.value)' belongs.",
                 remedy:
                     "Put back the model and the index that belong together, or publish the model as a new generation.")
+        } else {
+            guard let policy = CollisionPolicy(rawValue: stored["policy"] ?? "") else {
+                throw IndexError(
+                    .mismatch, "\(path) has the collision policy '\(stored["policy"] ?? "")', which is not known.",
+                    remedy: "Use the version of Letter that wrote it, or publish the model as a new generation.")
+            }
+            facts.policy = policy
+            facts.kernel = stored["kernel"]
         }
+        self.facts = facts
     }
 
     /// Closes the file, its write-ahead log moved into it.
@@ -74,13 +103,15 @@ package final class IdentifierIndex: Sendable {
     ///
     /// - Parameters:
     ///   - distances: asked about items whose natural codes are taken.
+    ///   - rules: of assignment.
     ///   - now: milliseconds since 1970.
     /// - Returns: how much the index holds then.
     /// - Throws: `StoreError`, `CancellationError` if the task is cancelled meanwhile; nothing is applied then.
-    package func apply(_ chunk: Chunk, distances: some ItemDistances, now: Int) throws -> Tally {
+    package func apply(
+        _ chunk: Chunk, distances: some ItemDistances, rules: AssignmentRules = AssignmentRules(), now: Int
+    ) throws -> Tally {
         try store.write { database in
-            var writer = try ChunkWriter(
-                database, levels: facts.levels, codesPerLevel: facts.codesPerLevel, distances: distances, now: now)
+            var writer = try ChunkWriter(database, facts: facts, rules: rules, distances: distances, now: now)
             try writer.apply(chunk)
             return writer.tally
         }
@@ -175,15 +206,17 @@ package final class IdentifierIndex: Sendable {
         }
     }
 
-    /// Whose each identifier is, in the order asked, all from one snapshot. O(identifiers · log n).
+    /// Whose each identifier is, in the order asked, all from one snapshot. O(identifiers · log n + items).
     package func owners(of identifiers: [Identifier]) throws -> [IdentifierOwner] {
         try store.read { database in
-            let statement = try PreparedStatement(database, "SELECT item FROM identifier WHERE codes = ?")
+            let statement = try PreparedStatement(
+                database, "SELECT item FROM \(facts.identifierTable) WHERE codes = ?")
             let tombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE codes = ?")
             return try identifiers.map { codes in
                 statement.bind(1, codes)
-                defer { statement.reset() }
-                if try statement.step() { return .item(ItemID(unchecked: statement.bytes(0))) }
+                var items: [ItemID] = []
+                while try statement.step() { items.append(ItemID(unchecked: statement.bytes(0))) }
+                if !items.isEmpty { return .items(items) }
                 tombstone.bind(1, codes)
                 defer { tombstone.reset() }
                 return try tombstone.step() ? .deleted : .nobody
@@ -199,27 +232,29 @@ package final class IdentifierIndex: Sendable {
             let inner = try PreparedStatement(
                 database, "SELECT code, items FROM trie_node WHERE prefix = ? ORDER BY code")
             let leaves = try PreparedStatement(
-                database, "SELECT codes FROM identifier WHERE codes BETWEEN ? AND ? ORDER BY codes")
-            let leaf = try PreparedStatement(database, "SELECT 1 FROM identifier WHERE codes = ?")
+                database, "SELECT codes FROM \(facts.identifierTable) WHERE codes BETWEEN ? AND ? ORDER BY codes")
+            let leaf = try PreparedStatement(
+                database, "SELECT count(*) FROM \(facts.identifierTable) WHERE codes = ?")
             return try prefixes.map { prefix in
                 var children = TrieChildren(next: [], items: 0)
-                if prefix.count < facts.levels - 1 {
+                if prefix.count < facts.identifierLength - 1 {
                     inner.bind(1, prefix.bytes)
                     while try inner.step() {
                         children.next.append(Code(truncatingIfNeeded: inner.integer(0)))
                         children.items += inner.integer(1)
                     }
-                } else if prefix.count == facts.levels - 1 {
+                } else if prefix.count == facts.identifierLength - 1 {
                     leaves.bind(1, prefix.appending(0))
                     leaves.bind(2, prefix.appending(.max))
                     while try leaves.step() {
                         guard let codes = leaves.identifier(0) else { continue }
-                        children.next.append(codes[prefix.count])
+                        // Items of a bucket that share an identifier follow one another.
+                        if children.next.last != codes[prefix.count] { children.next.append(codes[prefix.count]) }
                         children.items += 1
                     }
-                } else if prefix.count == facts.levels {
+                } else if prefix.count == facts.identifierLength {
                     leaf.bind(1, prefix)
-                    children.items = try leaf.step() ? 1 : 0
+                    children.items = try leaf.step() ? leaf.integer(0) : 0
                     leaf.reset()
                 }
                 return children
@@ -227,14 +262,16 @@ package final class IdentifierIndex: Sendable {
         }
     }
 
-    /// Up to `limit` live identifiers below a prefix, after one if given, in trie order. O(log n + limit).
+    /// Up to `limit` live identifiers below a prefix, after one if given, in trie order, each with all of its items.
+    ///
+    /// O(log n + items).
     package func identifiers(
         below prefix: Identifier, after: Identifier?, limit: Int
-    ) throws -> [(codes: Identifier, item: ItemID)] {
-        guard prefix.count <= facts.levels else { return [] }
+    ) throws -> [(codes: Identifier, items: [ItemID])] {
+        guard prefix.count <= facts.identifierLength else { return [] }
         var first = prefix
         var last = prefix
-        while first.count < facts.levels {
+        while first.count < facts.identifierLength {
             first.append(0)
             last.append(.max)
         }
@@ -242,15 +279,24 @@ package final class IdentifierIndex: Sendable {
             let statement = try PreparedStatement(
                 database,
                 """
-                SELECT codes, item FROM identifier WHERE codes BETWEEN ? AND ? AND codes > ? ORDER BY codes LIMIT ?
+                SELECT codes, item FROM \(facts.identifierTable)
+                WHERE codes BETWEEN ? AND ? AND codes > ? ORDER BY codes
                 """)
+            defer { statement.reset() }
             statement.bind(1, first)
             statement.bind(2, last)
             statement.bind(3, after ?? Identifier())
-            statement.bind(4, limit)
-            var result: [(codes: Identifier, item: ItemID)] = []
+            var result: [(codes: Identifier, items: [ItemID])] = []
             while try statement.step() {
-                if let codes = statement.identifier(0) { result.append((codes, ItemID(unchecked: statement.bytes(1)))) }
+                guard let codes = statement.identifier(0) else { continue }
+                let item = ItemID(unchecked: statement.bytes(1))
+                if result.last?.codes == codes {
+                    result[result.count - 1].items.append(item)
+                } else if result.count < limit {
+                    result.append((codes, [item]))
+                } else {
+                    break
+                }
             }
             return result
         }

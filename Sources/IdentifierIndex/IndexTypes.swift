@@ -10,12 +10,18 @@ package enum ItemStanding: Int, Sendable {
     case quarantined = 2
 }
 
-/// How an item whose natural codes were taken got its identifier.
+/// How an item whose natural codes another item had got its identifier.
 package enum CollisionRule: String, Sendable {
     /// The free code of the last level nearest to the item's residual.
     case nearestFree = "nearest_free"
     /// The last level was full: the next-nearest code of a level above, and the nearest free codes below it.
     case nextPrefix = "next_prefix"
+    /// Policy `suffix`: the smallest free code after the natural ones.
+    case suffix
+    /// Policy `share`: the identifier of those who have it already.
+    case shared
+    /// The identifier that the item left earlier.
+    case returned
 }
 
 /// An item as the frozen tokenizer encoded it.
@@ -81,9 +87,9 @@ package struct Tally: Sendable, Hashable {
     package var stale = 0
     /// Records that cannot be encoded.
     package var quarantined = 0
-    /// Items that could not have their natural codes.
+    /// Items whose natural codes another item had.
     package var collisions = 0
-    /// Identifiers of deleted items.
+    /// Identifiers that items left: those of deleted items, and those that edited items had before.
     package var tombstones = 0
 }
 
@@ -117,8 +123,9 @@ package enum ItemLookup: Sendable {
 
 /// Whose an identifier is.
 package enum IdentifierOwner: Sendable, Equatable {
-    case item(ItemID)
-    /// A deleted item's.
+    /// One item; under policy `share` those of the bucket, in key order.
+    case items([ItemID])
+    /// A deleted item's, or one that an edited item had before.
     case deleted
     case nobody
 }

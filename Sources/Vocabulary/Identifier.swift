@@ -62,10 +62,14 @@ package struct Identifier: Hashable, Sendable {
         return result
     }
 
-    /// The first `count` codes (all of them if there are fewer). O(levels).
+    /// The first `count` codes (all of them if there are fewer). O(1).
     package func prefix(_ count: Int) -> Identifier {
+        guard count < self.count else { return self }
         var result = Identifier()
-        for level in 0..<min(count, self.count) { result.append(self[level]) }
+        // A shift by 64 or more gives zero.
+        result.high = high & ~(UInt64.max >> UInt64(16 * count))
+        if count > 4 { result.low = low & ~(UInt64.max >> UInt64(16 * (count - 4))) }
+        result.length = UInt8(count)
         return result
     }
 

@@ -63,6 +63,8 @@ struct Letterd: AsyncParsableCommand {
             catalog: catalog, state: state, socket: socket ?? file.socket ?? SocketPath.standard)
         if let interval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(interval) }
         if let readers = file.readers { configuration.readers = readers }
+        if let policy = file.collisionPolicy { configuration.collisionPolicy = policy }
+        configuration.rules = file.rules
         var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel ?? file.logLevel ?? .info
         try await LetterDaemon(configuration: configuration, logger: logger).run()

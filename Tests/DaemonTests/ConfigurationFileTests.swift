@@ -16,6 +16,9 @@ struct ConfigurationFileTests {
                 poll_interval: 20
                 readers: 3
                 log_level: debug
+                collision_policy: suffix
+                on_edit: reassign
+                tombstone_reuse_after: 90d
                 """, path: "f.yaml")
         var expected = ConfigurationFile()
         expected.catalog = "/srv/catalog"
@@ -24,17 +27,23 @@ struct ConfigurationFileTests {
         expected.pollInterval = 20
         expected.readers = 3
         expected.logLevel = .debug
+        expected.collisionPolicy = .suffix
+        expected.rules.onEdit = .reassign
+        expected.rules.tombstoneReuse = 90 * 86_400_000
         #expect(file == expected)
     }
 
     @Test func `an empty file sets nothing`() throws {
         #expect(try ConfigurationFile(yaml: "# nothing\n", path: "f") == ConfigurationFile())
         #expect(try ConfigurationFile(yaml: "", path: "f") == ConfigurationFile())
+        #expect(try ConfigurationFile(yaml: "tombstone_reuse_after: never", path: "f") == ConfigurationFile())
     }
 
     @Test(arguments: [
         "catlog: /srv/catalog", "poll_interval: 0", "poll_interval: soon", "readers: 1000", "log_level: loud",
-        "- a list", "catalog: [a, b]", "a: b: c", "state: ''",
+        "collision_policy: renumber", "on_edit: [keep]", "tombstone_reuse_after: 90", "tombstone_reuse_after: 0d",
+        "tombstone_reuse_after: -1d", "tombstone_reuse_after: soon", "- a list", "catalog: [a, b]", "a: b: c",
+        "state: ''",
     ])
     func `what cannot be meant is refused with its line`(yaml: String) throws {
         let error = #expect(throws: DaemonError.self) { try ConfigurationFile(yaml: yaml, path: "f.yaml") }

@@ -1,14 +1,18 @@
-import IdentifierIndex
+import SQLiteStore
 import TestSupport
 import Testing
 import Vocabulary
 
+@testable import IdentifierIndex
+
 /// Distances on a ring of codes from one drawn for the row and prefix: deterministic, and never a no-op.
 struct RingDistances: ItemDistances {
     let codes: Int
+    /// How much the row of an item in its chunk changes them; 0: not at all.
+    var rowWeight = 7
 
     func distances(row: Int, below prefix: Identifier, into result: inout [Float]) {
-        let start = (row * 7 + prefix.codes.reduce(3) { $0 * 31 + Int($1) }) % codes
+        let start = (row * rowWeight + prefix.codes.reduce(3) { $0 * 31 + Int($1) }) % codes
         result = (0..<codes).map { Float(($0 - start + codes) % codes) }
     }
 
@@ -25,24 +29,33 @@ final class IndexHarness {
     let folder = TemporaryDirectory()
     let levels: Int
     let codes: Int
+    let policy: CollisionPolicy
+    var rules = AssignmentRules()
+    var distances: RingDistances
+    /// Milliseconds.
+    var now = 1_000
     private(set) var index: IdentifierIndex
 
-    init(levels: Int = 3, codes: Int = 4) throws {
+    init(levels: Int = 3, codes: Int = 4, policy: CollisionPolicy = .reassign) throws {
         self.levels = levels
         self.codes = codes
-        index = try Self.open(folder, levels, codes)
+        self.policy = policy
+        distances = RingDistances(codes: codes)
+        index = try Self.open(folder, levels, codes, policy)
     }
 
-    private static func open(_ folder: TemporaryDirectory, _ levels: Int, _ codes: Int) throws -> IdentifierIndex {
+    private static func open(
+        _ folder: TemporaryDirectory, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy
+    ) throws -> IdentifierIndex {
         try IdentifierIndex(
             path: folder["index.sqlite"],
-            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc"))
+            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy))
     }
 
-    /// Closes the file and opens it again.
-    func reopen() throws {
+    /// Closes the file and opens it again, as a daemon does whose configuration names a policy.
+    func reopen(configured policy: CollisionPolicy? = nil) throws {
         try index.close()
-        index = try Self.open(folder, levels, codes)
+        index = try Self.open(folder, levels, codes, policy ?? self.policy)
     }
 
     func apply(
@@ -60,7 +73,17 @@ final class IndexHarness {
             RejectedItem(id: id($0), digest: Digest(high: digest, low: 2), reason: "not_finite", detail: "a NaN")
         }
         chunk.cursor = cursor
-        _ = try index.apply(chunk, distances: RingDistances(codes: codes), now: 1_000)
+        _ = try index.apply(chunk, distances: distances, rules: rules, now: now)
+    }
+
+    /// Lines of text that a query gives, from the file itself.
+    func rows(_ sql: String) throws -> [String] {
+        try index.store.read { database in
+            let statement = try PreparedStatement(database, sql)
+            var lines: [String] = []
+            while try statement.step() { lines.append(statement.text(0)) }
+            return lines
+        }
     }
 
     func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0].row?.codes }
@@ -70,10 +93,12 @@ final class IndexHarness {
         let dump = try index.dump()
         let lines = (0..<dump.count).map { dump[$0] }
         #expect(lines.map(\.item) == lines.map(\.item).sorted(), comment)
-        #expect(Set(lines.map(\.codes)).count == lines.count, comment)
-        #expect(lines.allSatisfy { $0.codes.count == levels }, comment)
-        // identifier → item is the inverse of item → identifier.
-        #expect(try index.owners(of: lines.map(\.codes)) == lines.map { .item($0.item) }, comment)
+        let length = policy == .suffix ? levels + 1 : levels
+        if policy != .share { #expect(Set(lines.map(\.codes)).count == lines.count, comment) }
+        #expect(lines.allSatisfy { $0.codes.count == length }, comment)
+        // identifier → items is the inverse of item → identifier.
+        let owners = Dictionary(grouping: lines, by: \.codes).mapValues { $0.map(\.item) }
+        #expect(try index.owners(of: lines.map(\.codes)) == lines.map { .items(owners[$0.codes] ?? []) }, comment)
         // The trie's language is exactly the set of live identifiers, with the right counts on the way.
         var language: [Identifier] = []
         func walk(_ prefix: Identifier) throws -> Int {
@@ -81,15 +106,17 @@ final class IndexHarness {
             let below = lines.count { $0.codes.prefix(prefix.count) == prefix }
             #expect(children.items == below, comment)
             #expect(children.next == children.next.sorted(), comment)
-            if prefix.count == levels {
+            if prefix.count == length {
                 language.append(prefix)
-                return 1
+                return below
             }
             return try children.next.reduce(0) { $0 + (try walk(prefix.appending($1))) }
         }
         #expect(try walk([]) == lines.count, comment)
-        #expect(language == lines.map(\.codes).sorted(), comment)
-        #expect(try index.identifiers(below: [], after: nil, limit: 10_000).map(\.codes) == language, comment)
+        #expect(language == owners.keys.sorted(), comment)
+        let listed = try index.identifiers(below: [], after: nil, limit: 10_000)
+        #expect(listed.map(\.codes) == language, comment)
+        #expect(listed.map(\.items) == language.map { owners[$0] ?? [] }, comment)
         // The tally is what a count would give.
         let tally = try index.tally()
         let known = try allKnown()

@@ -14,13 +14,13 @@ extension Table {
     static func generations(_ generations: [GenerationInfo]) -> Table {
         var table = Table(
             .number("GENERATION"), .text("STATE"), .number("ITEMS"), .number("BUILT"), .text("LEVELS"),
-            .text("CREATED"),
-            .text("PROMOTED"), .text("FAILURE"))
+            .text("POLICY"), .text("CREATED"), .text("PROMOTED"), .text("FAILURE"))
         for info in generations {
             let levels = info.model?.codebookSizes.map { "\($0)" }.joined(separator: "×")
             table.add(
                 "\(info.number)", info.state.rawValue, "\(info.items)", "\(Int(info.progress * 100)) %",
-                levels ?? Output.nothing, info.created.text, info.promoted?.text ?? Output.nothing,
+                levels ?? Output.nothing, info.collisionPolicy?.rawValue ?? Output.nothing, info.created.text,
+                info.promoted?.text ?? Output.nothing,
                 info.failure?.message ?? "")
         }
         return table

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Checks what a daemon answers against the catalog itself, read with Python's lmdb.
 
-usage: oracle.py check CATALOG DUMP [--levels 4] [--codebook 256]
-       oracle.py compare BEFORE AFTER [--added FILE] [--edited FILE] [--deleted FILE] [--reassigned]
+usage: oracle.py check CATALOG DUMP [--levels 4] [--codebook 256] [--policy POLICY]
+       oracle.py compare BEFORE AFTER [--added FILE] [--edited FILE] [--deleted FILE] [--reassigned] [--policy POLICY]
        oracle.py equal DUMP DUMP
        oracle.py answers DUMP SOCKET
 
@@ -10,12 +10,13 @@ DUMP, BEFORE and AFTER are outputs of `letter dump`: JSON lines {"item", "codes"
 
 check    every item with a vector that can be encoded has exactly one identifier, and no other item has one (an item
          whose record went bad may keep the one it had); identifiers are unique, of --levels codes, each below
-         --codebook; the dump is in key order.
+         --codebook; the dump is in key order. Under suffix there is one code more, below 65,536; under share items may have
+         one identifier together.
 compare  between two dumps nobody's identifier changed but that of the edited (and theirs only with --reassigned);
-         exactly the added came and the deleted went; no identifier of a deleted item was given to another. FILE is
-         what plain_writer.py printed, or any JSON lines with "ids".
+         exactly the added came and the deleted went; no identifier that an item left was given to another (under share
+         it may be). FILE is what plain_writer.py printed, or any JSON lines with "ids".
 equal    the two dumps say the same.
-answers  what the daemon at SOCKET answers agrees with its dump: item to identifier to item is the identity; walked from
+answers  what the daemon at SOCKET answers agrees with its dump: item to identifier to items is the identity; walked from
          the empty prefix, its trie spells exactly the dumped identifiers, with the right number of items below each
          prefix; all of it names one generation.
 
@@ -31,6 +32,7 @@ from catalog_files import Catalog, decode_vector, id_bytes, id_text
 from control_socket import Control
 
 SHOWN = 20
+POLICIES = ("reassign", "suffix", "share")
 
 
 def main():
@@ -41,6 +43,7 @@ def main():
     command.add_argument("dump")
     command.add_argument("--levels", type=int, default=4)
     command.add_argument("--codebook", type=int, default=256)
+    command.add_argument("--policy", choices=POLICIES, default="reassign")
     command.set_defaults(run=check)
     command = verbs.add_parser("compare")
     command.add_argument("before")
@@ -48,6 +51,7 @@ def main():
     for name in ("--added", "--edited", "--deleted"):
         command.add_argument(name, action="append", default=[], metavar="FILE")
     command.add_argument("--reassigned", action="store_true", help="the edited may have new identifiers")
+    command.add_argument("--policy", choices=POLICIES, default="reassign")
     command.set_defaults(run=compare)
     command = verbs.add_parser("equal")
     command.add_argument("first")
@@ -81,6 +85,7 @@ def check(arguments, problems):
     entries = read_entries(arguments.dump, problems)
     seen, owners = {}, {}
     previous = None
+    bounds = [arguments.codebook] * arguments.levels + [65536] * (arguments.policy == "suffix")
     for key, codes in entries:
         name = id_text(key)
         if key in seen:
@@ -89,9 +94,9 @@ def check(arguments, problems):
             problems.append(f"item {name} is out of key order")
         previous = key
         seen[key] = codes
-        if len(codes) != arguments.levels or not all(0 <= code < arguments.codebook for code in codes):
+        if len(codes) != len(bounds) or not all(0 <= code < bound for code, bound in zip(codes, bounds)):
             problems.append(f"item {name} has codes {list(codes)}")
-        if codes in owners:
+        if codes in owners and arguments.policy != "share":
             problems.append(f"items {id_text(owners[codes])} and {name} share {list(codes)}")
         owners[codes] = key
     for key in sorted(good - seen.keys()):
@@ -119,11 +124,11 @@ def compare(arguments, problems):
         problems.append(f"item {id_text(key)} went unasked")
     for key in sorted(deleted & after.keys()):
         problems.append(f"item {id_text(key)} was deleted and has an identifier")
-    tombstones = {before[key]: key for key in went}
+    tombstones = {before[key]: key for key in went | changed} if arguments.policy != "share" else {}
     for key in sorted(after):
         owner = tombstones.get(after[key])
         if owner is not None:
-            problems.append(f"item {id_text(key)} was given {list(after[key])} of the deleted {id_text(owner)}")
+            problems.append(f"item {id_text(key)} was given {list(after[key])}, which {id_text(owner)} left")
     return {
         "before": len(before), "after": len(after), "came": len(came), "went": len(went), "changed": len(changed),
         "kept": len(before.keys() & after.keys()) - len(changed),
@@ -145,6 +150,9 @@ def answers(arguments, problems):
     generations = set()
 
     keys = sorted(entries)
+    buckets = {}
+    for key in keys:
+        buckets.setdefault(entries[key], []).append(key)
     for batch in batches(keys):
         answer = control.ask("POST", "/v1/items/lookup", {"ids": [id_text(key) for key in batch]})
         generations.add(answer["generation"])
@@ -158,7 +166,7 @@ def answers(arguments, problems):
         answer = control.ask("POST", "/v1/identifiers/lookup", body)
         generations.add(answer["generation"])
         for key, found in zip(batch, answer["identifiers"], strict=True):
-            if [id_bytes(item) for item in found["items"]] != [key] or tuple(found["codes"]) != entries[key]:
+            if [id_bytes(item) for item in found["items"]] != buckets[entries[key]] or tuple(found["codes"]) != entries[key]:
                 problems.append(f"identifier {list(entries[key])} of item {id_text(key)} is answered with {found}")
 
     # Every prefix of the dump, the empty one and whole identifiers included: what can follow, how many items are below.
@@ -187,7 +195,7 @@ def answers(arguments, problems):
         problems.append(f"prefix {list(prefix)} is not in the trie")
     if len(generations) > 1:
         problems.append(f"answers came from generations {sorted(generations, key=str)}")
-    return {"items": len(entries), "prefixes": len(reached), "generations": sorted(generations, key=str)}
+    return {"items": len(entries), "identifiers": len(buckets), "prefixes": len(reached), "generations": sorted(generations, key=str)}
 
 
 def batches(values, size=1000):

@@ -86,8 +86,8 @@ class WriterTests(SupportTest):
 
 
 class OracleTests(SupportTest):
-    def check(self, entries, status):
-        return self.tool("oracle.py", "check", self.catalog, self.dump("dump", entries), status=status)[0]
+    def check(self, entries, status, *options):
+        return self.tool("oracle.py", "check", self.catalog, self.dump("dump", entries), *options, status=status)[0]
 
     def test_it_accepts_what_is_right(self):
         self.assertEqual(self.check(self.make(), 0)["items"], 20)
@@ -106,6 +106,18 @@ class OracleTests(SupportTest):
         for name, dump in wrong.items():
             with self.subTest(name):
                 self.assertTrue(self.check(dump, 1)["problems"])
+
+    def test_policies_differ(self):
+        entries = self.make()
+        longer = [(item, codes + [number]) for number, (item, codes) in enumerate(entries)]
+        twins = longer[:-1] + [(longer[-1][0], longer[0][1])]
+        shared = entries[:-1] + [(entries[-1][0], entries[0][1])]
+        self.check(longer, 0, "--policy", "suffix")
+        self.check(longer, 1)
+        self.check(entries, 1, "--policy", "suffix")
+        self.check(twins, 1, "--policy", "suffix")
+        self.check(longer[:-1] + [(longer[-1][0], [1, 2, 3, 4, 65536])], 1, "--policy", "suffix")
+        self.check(shared, 0, "--policy", "share")
 
     def test_bad_records_need_no_identifier(self):
         entries = self.make()
@@ -128,6 +140,9 @@ class OracleTests(SupportTest):
         self.compare(before, moved, options + ["--reassigned"], 0)
         self.compare(before, other, options + ["--reassigned"], 1)
         self.compare(before, reused, options, 1)
+        self.compare(before, reused, options + ["--policy", "share"], 0)
+        left = moved[:9] + [("new", before[0][1])]
+        self.compare(before, left, options + ["--reassigned"], 1)
         self.compare(before, before, options, 1)
         self.compare(before, right, [], 1)
 

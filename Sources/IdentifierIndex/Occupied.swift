@@ -1,0 +1,94 @@
+internal import GRDB
+internal import SQLiteStore
+internal import Vocabulary
+
+/// Which natural codes were somebody's before a chunk: an item's, or kept for one that left.
+///
+/// Under policy `suffix`: whether anything begins with them.
+struct Occupied {
+    private let database: Database
+    private let facts: IdentifierIndex.Facts
+    private let blockingSince: Int
+    private let live: PreparedStatement
+    private let left: PreparedStatement
+    /// To be set when an identifier is left while items are decided upon.
+    var hasTombstones = true
+
+    /// What was found out beforehand; nil: each is looked up when it is asked for.
+    private var known: Set<Identifier>?
+
+    /// From how many items of a chunk on all are looked up beforehand, in the order of the table.
+    private static let manyItems = 1_024
+
+    init(_ database: Database, facts: IdentifierIndex.Facts, blockingSince: Int) throws {
+        self.database = database
+        self.facts = facts
+        self.blockingSince = blockingSince
+        live = try PreparedStatement(
+            database, "SELECT 1 FROM \(facts.identifierTable) WHERE codes BETWEEN ? AND ? LIMIT 1")
+        left = try PreparedStatement(
+            database, "SELECT 1 FROM tombstone WHERE codes BETWEEN ? AND ? AND since >= ? LIMIT 1")
+    }
+
+    /// Whether the codes were occupied. O(1) after a survey, else O(log n).
+    func contains(_ natural: Identifier) throws -> Bool {
+        if let known { return known.contains(natural) }
+        return try lookUp(natural)
+    }
+
+    /// Finds out about all items of a chunk at once, where that is less work: with one pass through the table if the
+    /// chunk is not small beside it, else with look-ups in the table's order.
+    mutating func survey(_ items: [EncodedItem], against tally: Tally) throws {
+        hasTombstones = tally.tombstones > 0
+        if tally.live == 0, !hasTombstones {
+            known = []
+            return
+        }
+        guard items.count >= Self.manyItems else { return }
+        var wanted = items.map(\.natural)
+        wanted.sort()
+        var found: Set<Identifier> = []
+        if items.count >= (tally.live + tally.tombstones) / 8 {
+            try pass(through: wanted, "SELECT codes FROM \(facts.identifierTable) ORDER BY codes", into: &found)
+            if hasTombstones {
+                try pass(
+                    through: wanted, "SELECT codes FROM tombstone WHERE since >= \(blockingSince) ORDER BY codes",
+                    into: &found)
+            }
+        } else {
+            var previous: Identifier?
+            for natural in wanted where natural != previous {
+                previous = natural
+                if try lookUp(natural) { found.insert(natural) }
+            }
+        }
+        known = found
+    }
+
+    private func pass(through wanted: [Identifier], _ sql: String, into found: inout Set<Identifier>) throws {
+        let statement = try PreparedStatement(database, sql)
+        defer { statement.reset() }
+        var position = 0
+        while position < wanted.count, try statement.step() {
+            guard let codes = statement.identifier(0) else { continue }
+            let bucket = facts.policy == .suffix ? codes.prefix(facts.levels) : codes
+            while position < wanted.count, wanted[position] < bucket { position += 1 }
+            if position < wanted.count, wanted[position] == bucket { found.insert(bucket) }
+        }
+    }
+
+    private func lookUp(_ natural: Identifier) throws -> Bool {
+        let (first, last) =
+            facts.policy == .suffix ? (natural.appending(0), natural.appending(.max)) : (natural, natural)
+        live.bind(1, first)
+        live.bind(2, last)
+        defer { live.reset() }
+        if try live.step() { return true }
+        guard hasTombstones else { return false }
+        left.bind(1, first)
+        left.bind(2, last)
+        left.bind(3, blockingSince)
+        defer { left.reset() }
+        return try left.step()
+    }
+}
