@@ -17,6 +17,8 @@ final class Board: Sendable {
         /// What is wrong now, by where it was met: each place replaces and clears its own.
         var problems: [Place: Problem] = [:]
         var looks: UInt64 = 0
+        /// Number of the look that first saw the version that is there now.
+        var lastChange: UInt64 = 0
         var lastLook: ContinuousClock.Instant?
         /// Batches found by comparing the whole catalog, batches that the change log told, and the records of the
         /// catalog that were compared for either.

@@ -74,7 +74,7 @@ final class DaemonService: ControlService {
             incrementalBatches: now.incrementalBatches, recordsCompared: now.recordsCompared)
         status.poll = PollStatus(
             intervalMs: catalog.interval.milliseconds, count: now.looks,
-            lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
+            lastChange: now.lastChange, lastMsAgo: now.lastLook.map { $0.duration(to: .now).milliseconds })
         return status
     }
 
@@ -86,7 +86,7 @@ final class DaemonService: ControlService {
     }
 
     private func serviceState(_ now: Board.State) -> ServiceState {
-        if now.problems[.catalog] != nil, now.seen == nil { return .waitingForCatalog }
+        if now.problems[.catalog] != nil, now.seen == nil, now.active == nil { return .waitingForCatalog }
         if !now.problems.isEmpty { return .degraded }
         if now.looks == 0 { return .starting }
         if now.active != nil { return .serving }

@@ -25,7 +25,7 @@ final class Ingest: Sendable {
     private let now: @Sendable () -> Int
 
     /// The threads that generations take turns on.
-    private let threads = PipelineThreads()
+    private let threads: PipelineThreads
     /// What was asked and is not done yet.
     private let requests = Mutex<[Request]>([])
 
@@ -44,8 +44,9 @@ final class Ingest: Sendable {
 
     init(
         catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board, disk: BlockingPool,
-        logger: Logger, now: @escaping @Sendable () -> Int
+        record: RunRecord, logger: Logger, now: @escaping @Sendable () -> Int
     ) {
+        threads = PipelineThreads(record: record)
         self.catalog = catalog
         self.state = state
         self.registry = registry
@@ -135,6 +136,9 @@ final class Ingest: Sendable {
 
     /// One look at the catalog and what follows from it. Returns the version if there was nothing to do.
     private func turn() async throws -> CatalogVersion? {
+        if let took = try await catalog.verify() {
+            logger.notice("the catalog was verified", metadata: ["took": "\(took.seconds)"])
+        }
         let (version, format) = try await catalog.look()
         var worked = false
         for pipeline in board.now.atWork {
@@ -257,7 +261,7 @@ final class Ingest: Sendable {
     }
 
     private func open(_ record: GenerationRecord, model: TokenizerModel?) async throws -> GenerationPipeline {
-        try await disk.run { [registry, state, threads] in
+        let pipeline = try await disk.run { [registry, state, threads] in
             let model = try model ?? registry.model(record.number)
             let index = try IdentifierIndex(
                 path: state.index(record.number),
@@ -266,6 +270,13 @@ final class Ingest: Sendable {
                     model: record.model))
             return try GenerationPipeline(number: record.number, model: model, index: index, threads: threads)
         }
+        if let crash = threads.record.crash, let poison = threads.record.takePoison(of: record.number) {
+            try await pipeline.quarantine(poison, signal: crash.signal, now: now())
+            logger.error(
+                "a record ended the encoder and is quarantined",
+                metadata: ["generation": "\(record.number)", "item": "\(poison.first)"])
+        }
+        return pipeline
     }
 
     private func activate(_ pipeline: GenerationPipeline) async throws {

@@ -62,6 +62,7 @@ struct Letterd: AsyncParsableCommand {
         var configuration = LetterDaemon.Configuration(
             catalog: catalog, state: state, socket: socket ?? file.socket ?? SocketPath.standard)
         if let interval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(interval) }
+        if let interval = file.readerCheckInterval { configuration.readerCheckInterval = .milliseconds(interval) }
         if let readers = file.readers { configuration.readers = readers }
         var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel ?? file.logLevel ?? .info
@@ -69,6 +70,9 @@ struct Letterd: AsyncParsableCommand {
     }
 
     static func main() async {
+        // What the daemon starts to learn whether a catalog can be read; no command of anybody's.
+        let arguments = CommandLine.arguments
+        if arguments.count == 3, arguments[1] == VerifyCatalog.verb { Glibc.exit(VerifyCatalog.run(arguments[2])) }
         // First of all, while there is one thread and no open file: see BLASKernels.
         BLASKernels.reexecuteWithBestKernels()
         await main(nil)
