@@ -22,7 +22,7 @@ package struct CatalogError: Failure {
     package let remedy: String
     package let cause: (any Error)?
 
-    init(_ reason: Reason, _ message: String, remedy: String, cause: (any Error)? = nil) {
+    package init(_ reason: Reason, _ message: String, remedy: String, cause: (any Error)? = nil) {
         self.reason = reason
         self.message = message
         self.remedy = remedy

@@ -123,12 +123,24 @@ package final class CatalogReader {
     package var recordsRead: Int { environment.recordsRead }
 
     /// Whether the path still names the file that this reader has open, and the file's format is the one it read.
-    package var isCurrent: Bool { !formatChanged && FileIdentity(dataPath) == environment.identity }
+    package var isCurrent: Bool { bytesOfCurrent != nil }
+
+    /// Bytes of the file, if the path still names the one that this reader has open; nil, too, where it has lost its meta
+    /// pages, which must not even be asked for the last commit then.
+    private var bytesOfCurrent: Int? {
+        guard !formatChanged, let (identity, bytes) = FileIdentity.withSize(dataPath), identity == environment.identity,
+            bytes >= LMDBEnvironment.metaBytes
+        else { return nil }
+        return bytes
+    }
 
     /// Whether a snapshot taken now would have this version, and this reader would take it. One system call: this is
     /// what an idle daemon does twenty times a second.
     package func isAt(_ version: CatalogVersion) -> Bool {
-        isCurrent && version.device == environment.identity.device && version.inode == environment.identity.inode
+        guard let bytes = bytesOfCurrent, let required = environment.requiredFileSize, bytes >= required else {
+            return false
+        }
+        return version.device == environment.identity.device && version.inode == environment.identity.inode
             && version.transaction == environment.lastTransaction && version.boot == boot
     }
 
@@ -156,6 +168,7 @@ package final class CatalogReader {
     package func changes(known: () throws -> KnownItems) throws -> ChangeSet {
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
+        let pages = try pages(of: transaction)
         try confirmFormat(transaction)
         var changes = ChangeSet(
             cursor: CatalogCursor(version: version(of: transaction), log: try position(in: transaction)))
@@ -201,6 +214,7 @@ package final class CatalogReader {
                 .damaged, "A scan of \(path) saw \(changes.scanned) items where the catalog counts \(counted).",
                 remedy: "Restore data.mdb from a copy (mdb_copy); nothing was deleted from the index.")
         }
+        try confirmGone(changes.deleted, in: pages)
         return changes
     }
 
@@ -333,17 +347,10 @@ package final class CatalogReader {
 
     /// Refuses a file that is shorter than its last commit says, before a read past its end kills the process.
     static func checkSize(_ environment: LMDBEnvironment) throws {
-        var status = stat()
-        guard stat(environment.path + "/data.mdb", &status) == 0 else {
-            throw lmdbError("stat", environment.path, errno)
-        }
-        let required = environment.requiredFileSize
-        if let required, Int(status.st_size) >= required { return }
-        guard required != nil, try FileTail.isFree(environment, fileSize: Int(status.st_size)) else {
-            throw CatalogError(
-                .damaged,
-                "\(environment.path)/data.mdb has \(status.st_size) bytes where its last commit needs \(required.map(String.init) ?? "more").",
-                remedy: "It was truncated: restore it from a copy (mdb_copy).")
+        let (size, required) = (environment.fileSize, environment.requiredFileSize)
+        if let size, let required, size >= required { return }
+        guard let size, required != nil, try FileTail.isFree(environment, fileSize: size) else {
+            throw CatalogError.truncated(environment.path, size: size, required: required)
         }
     }
 

@@ -63,6 +63,7 @@ extension CatalogReader {
         guard let position = cursor.log else { return .unusable(.noPosition) }
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
+        let pages = try pages(of: transaction)
         try confirmFormat(transaction)
         let version = version(of: transaction)
         guard version.device == cursor.version.device, version.inode == cursor.version.inode,
@@ -108,6 +109,7 @@ extension CatalogReader {
         for item in logged.items {
             logged.digests.append(try transaction.value(embeddings, item.bytes) { $0.map { Digest(of: $0) } })
         }
+        try confirmGone(zip(logged.items, logged.digests).filter { $0.1 == nil }.map(\.0), in: pages)
         return .changes(logged)
     }
 

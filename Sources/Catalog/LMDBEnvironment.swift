@@ -29,7 +29,7 @@ func lmdbError(_ what: String, _ path: String, _ result: Int32) -> CatalogError 
         return CatalogError(
             .versionMismatch, message,
             remedy:
-                "Another process holds it open with an LMDB of another lock format; use LMDB 0.9 (not 0.9.70 or later)."
+                "Another process holds it open with, or wrote it with, an LMDB of another format; use LMDB 0.9 (not 0.9.70 or later)."
         )
     case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC:
         return CatalogError(
@@ -52,6 +52,11 @@ func lmdbError(_ what: String, _ path: String, _ result: Int32) -> CatalogError 
 struct FileIdentity: Hashable, Sendable {
     var device: UInt64
     var inode: UInt64
+
+    init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
 
     /// The identity of `path`, or nil if it cannot be read.
     init?(_ path: String) {
@@ -100,7 +105,11 @@ final class LMDBEnvironment {
             try lmdb("mdb_env_set_maxdbs", path, mdb_env_set_maxdbs(handle, Self.maximumDatabases))
             try lmdb("mdb_env_set_mapsize", path, mdb_env_set_mapsize(handle, mapSize))
             // Refuse before opening: to open and close again would already have dropped the other handle's locks.
-            if let before = FileIdentity(path + "/data.mdb") {
+            if let (before, bytes) = FileIdentity.withSize(path + "/data.mdb") {
+                // LMDB takes an empty file for a new environment, also where it may not write one.
+                guard flags & MDB_RDONLY == 0 || bytes >= Self.metaBytes else {
+                    throw CatalogError.truncated(path, size: bytes, required: Self.metaBytes)
+                }
                 try Self.claim(before, path)
                 claimed = before
             }
@@ -156,18 +165,6 @@ final class LMDBEnvironment {
         var info = MDB_envinfo()
         mdb_env_info(handle, &info)
         return Int(info.me_mapsize)
-    }
-
-    /// Bytes that data.mdb must have for every page that the last commit names to be there; nil if that is no number
-    /// that a file can have, as in a damaged file.
-    var requiredFileSize: Int? {
-        var info = MDB_envinfo()
-        var statistics = MDB_stat()
-        mdb_env_info(handle, &info)
-        mdb_env_stat(handle, &statistics)
-        let (pages, overflow) = Int(info.me_last_pgno).addingReportingOverflow(1)
-        let (bytes, tooMany) = pages.multipliedReportingOverflow(by: Int(statistics.ms_psize))
-        return overflow || tooMany || bytes < 0 ? nil : bytes
     }
 
     /// Slots of readers that died are freed. Returns how many.
@@ -325,6 +322,7 @@ struct LMDBCursor: ~Copyable {
     private let handle: OpaquePointer
     private let environment: LMDBEnvironment
     private var begun = false
+    private var previous: UnsafeRawBufferPointer?
 
     fileprivate init(handle: OpaquePointer, environment: LMDBEnvironment) {
         self.handle = handle
@@ -341,8 +339,14 @@ struct LMDBCursor: ~Copyable {
 
     /// The next record, or nil after the last. Nothing is copied.
     mutating func next() throws -> Record? {
-        defer { begun = true }
-        return try get(begun ? MDB_NEXT : MDB_FIRST)
+        let record = try get(begun ? MDB_NEXT : MDB_FIRST)
+        begun = true
+        // A page in the wrong place shows in its keys; LMDB itself does not look.
+        if let previous, let record, compareKeys(previous, record.key) >= 0 {
+            throw CatalogError(PageDamage(page: 0, what: "the keys that a scan met are not in order"), environment.path)
+        }
+        previous = record?.key
+        return record
     }
 
     /// The last record; nil if there is none.

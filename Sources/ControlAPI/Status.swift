@@ -8,7 +8,7 @@ package enum ServiceState: String, Codable, Sendable, CaseIterable {
     case building
     /// There is no generation: `letter generation publish` gives it one.
     case waitingForGeneration = "waiting_for_generation"
-    /// The catalog is missing or cannot be read; answers come from the last state known, if there is one.
+    /// The catalog is missing or cannot be read, and no generation is active.
     case waitingForCatalog = "waiting_for_catalog"
     /// It answers, but something is wrong; see `problems`.
     case degraded
@@ -87,17 +87,21 @@ package struct PollStatus: Codable, Sendable, Hashable {
     package var intervalMs: Double
     /// Looks since start.
     package var count: UInt64
+    /// Which of them was the first to see the version that is there now.
+    package var lastChange: UInt64
     /// How long ago the last look ended, in milliseconds.
     package var lastMsAgo: Double?
 
-    package init(intervalMs: Double, count: UInt64 = 0, lastMsAgo: Double? = nil) {
+    package init(intervalMs: Double, count: UInt64 = 0, lastChange: UInt64 = 0, lastMsAgo: Double? = nil) {
         self.intervalMs = intervalMs
         self.count = count
+        self.lastChange = lastChange
         self.lastMsAgo = lastMsAgo
     }
 
     private enum CodingKeys: String, CodingKey {
         case count
+        case lastChange = "last_change"
         case intervalMs = "interval_ms"
         case lastMsAgo = "last_ms_ago"
     }

@@ -19,6 +19,8 @@ final class Board: Sendable {
         /// Looks since start, and when the last one was (`monotonicNanoseconds`); copied in by `now`.
         fileprivate(set) var looks = 0
         fileprivate(set) var lastLook: Int?
+        /// Number of the look that first saw the version that is there now.
+        var lastChange = 0
         /// Batches found by comparing the whole catalog, batches that the change log told, and the records of the
         /// catalog that were compared for either.
         var fullScans = 0
@@ -54,6 +56,9 @@ final class Board: Sendable {
         copy.lastLook = copy.looks > 0 ? lastLook.load(ordering: .relaxed) : nil
         return copy
     }
+
+    /// Looks since start.
+    var looksSoFar: Int { looks.load(ordering: .relaxed) }
 
     /// Changes something.
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }

@@ -13,29 +13,66 @@ actor CatalogWatch {
     nonisolated let interval: Duration
     /// Told of every look.
     private let board: Board
+    /// Verifies the file in a child process before this one reads it, where that is called for.
+    private let verifier: CatalogVerifier
+    /// Whether it is called for: the last run did not end in order, or something that was read cannot be right. Until
+    /// the file was found sound it is not opened, for reading a damaged one can end the process.
+    private var isSuspect: Bool
+    /// How the file looked when it was found damaged, and how: it is verified again when it looks otherwise.
+    private var refused: (stamp: CatalogVerifier.Stamp, error: CatalogError)?
     /// Whether `wake` was called while nobody waited.
     private var woken = false
     /// When dead readers were last cleared, and how often they are.
     private var cleared = ContinuousClock.now
-    private static let readerCheck = Duration.seconds(30)
+    private let readerCheck: Duration
     /// The ingest, while it waits for another version than this one.
     private var waiter: (continuation: CheckedContinuation<Void, Never>, version: CatalogVersion)?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(path: String, interval: Duration, board: Board) {
+    init(path: String, interval: Duration, readerCheck: Duration, isSuspect: Bool, board: Board) {
         self.path = path
         self.interval = interval
+        self.readerCheck = readerCheck
+        self.isSuspect = isSuspect
         self.board = board
+        verifier = CatalogVerifier(path: path)
+    }
+
+    /// Has the catalog verified if that is called for; what nobody doubts costs nothing.
+    ///
+    /// - Returns: how long it took; nil if it was not called for.
+    /// - Throws: `CatalogError` if it is damaged or cannot be verified now.
+    func verify() async throws -> Duration? {
+        guard isSuspect else { return nil }
+        reader = nil
+        let stamp = CatalogVerifier.Stamp(path + "/data.mdb")
+        if let refused, refused.stamp == stamp { throw refused.error }
+        let start = ContinuousClock.now
+        do {
+            try await verifier.verify()
+        } catch let error as CatalogError where error.reason == .damaged {
+            refused = (stamp, error)
+            throw error
+        }
+        isSuspect = false
+        refused = nil
+        return start.duration(to: .now)
     }
 
     /// The version of the catalog as it is now, and what the catalog says of itself.
     ///
     /// - Throws: `CatalogError` while it is missing or cannot be read; the next call tries again.
     func look() throws -> (version: CatalogVersion, format: CatalogFormat) {
-        let reader = try opened()
+        let reader = try doubting {
+            let reader = try opened()
+            try reader.confirmSize()
+            return reader
+        }
         let (version, format) = (try reader.version(), reader.format)
+        let look = board.looksSoFar + 1
         board.change {
+            if $0.seen != version { $0.lastChange = look }
             $0.seen = version
             $0.format = format
         }
@@ -47,7 +84,7 @@ actor CatalogWatch {
 
     /// Frees, now and then, the slots of readers that died: they keep old pages alive, in everybody's catalog.
     private func clearDeadReaders(_ reader: CatalogReader) {
-        guard cleared.duration(to: .now) > Self.readerCheck else { return }
+        guard cleared.duration(to: .now) > readerCheck else { return }
         reader.clearDeadReaders()
         cleared = .now
     }
@@ -111,20 +148,34 @@ actor CatalogWatch {
 
     /// What `known` lacks against the catalog as it is now.
     func changes(known: @Sendable () throws -> KnownItems) throws -> ChangeSet {
-        try opened().changes(known: known)
+        try doubting { try opened().changes(known: known) }
     }
 
     /// What the change log tells since a cursor, or why it cannot.
     func changes(since cursor: CatalogCursor) throws -> LogReading {
-        try opened().changes(since: cursor)
+        try doubting { try opened().changes(since: cursor) }
     }
 
     /// The vectors of items, read in one short snapshot.
     func vectors(of items: ArraySlice<ItemID>) throws -> VectorBatch {
-        try opened().vectors(of: items)
+        try doubting { try opened().vectors(of: items) }
+    }
+
+    /// Reads, and doubts the file if what was read cannot be right.
+    private func doubting<R>(_ read: () throws -> R) throws -> R {
+        do { return try read() } catch let error as CatalogError where [.damaged, .lmdb].contains(error.reason) {
+            isSuspect = true
+            reader = nil
+            throw error
+        }
     }
 
     private func opened() throws -> CatalogReader {
+        guard !isSuspect else {
+            throw refused?.error
+                ?? CatalogError(
+                    .busy, "The catalog \(path) is being verified.", remedy: "Try again in a moment.")
+        }
         if let reader, reader.isCurrent { return reader }
         // Closed before the path is opened again: two handles of one file in a process lose their locks.
         reader = nil

@@ -11,6 +11,8 @@ package struct ConfigurationFile: Sendable, Equatable {
     package var socket: String?
     /// Milliseconds between two looks at the catalog, 1 to 60,000.
     package var pollInterval: Int?
+    /// Milliseconds between two clearings of LMDB reader slots whose process died, 100 to 60,000.
+    package var readerCheckInterval: Int?
     /// Threads that read the index for answers, 1 to 16.
     package var readers: Int?
     /// Least severe messages that are logged.
@@ -59,6 +61,7 @@ package struct ConfigurationFile: Sendable, Equatable {
             case "state": state = try text()
             case "socket": socket = try text()
             case "poll_interval": pollInterval = try number(1...60_000)
+            case "reader_check_interval": readerCheckInterval = try number(100...60_000)
             case "readers": readers = try number(1...16)
             case "collision_policy": collisionPolicy = try choice(key, value, path)
             case "on_edit": rules.onEdit = try choice(key, value, path)

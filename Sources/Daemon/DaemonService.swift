@@ -73,7 +73,7 @@ final class DaemonService: ControlService {
             lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans,
             incrementalBatches: now.incrementalBatches, recordsCompared: now.recordsCompared)
         status.poll = PollStatus(
-            intervalMs: catalog.interval.milliseconds, count: UInt64(now.looks),
+            intervalMs: catalog.interval.milliseconds, count: UInt64(now.looks), lastChange: UInt64(now.lastChange),
             lastMsAgo: now.lastLook.map { Double(monotonicNanoseconds() - $0) * 1e-6 })
         return status
     }
@@ -86,7 +86,7 @@ final class DaemonService: ControlService {
     }
 
     private func serviceState(_ now: Board.State) -> ServiceState {
-        if now.problems[.catalog] != nil, now.seen == nil { return .waitingForCatalog }
+        if now.problems[.catalog] != nil, now.seen == nil, now.active == nil { return .waitingForCatalog }
         // Other kernels may change the last bits of a distance; the answers are as right as ever.
         let isWrong = now.problems.keys.contains { if case .kernel = $0 { false } else { true } }
         if isWrong { return .degraded }

@@ -1,4 +1,5 @@
 internal import Catalog
+internal import Glibc
 internal import IdentifierIndex
 internal import Synchronization
 internal import Tokenizer
@@ -6,9 +7,12 @@ internal import Vocabulary
 
 /// The threads that generations at work take turns on.
 struct PipelineThreads: Sendable {
-    let encode = DedicatedThread(name: "encode")
+    static let encodeName = "encode"
+    let encode = DedicatedThread(name: encodeName)
     let index = DedicatedThread(name: "index")
     let ahead = BlockingPool(name: "ahead", threads: 1)
+    /// Where it is noted what is being encoded.
+    let record: RunRecord
 }
 
 /// One generation at work: its frozen tokenizer and its index.
@@ -76,7 +80,7 @@ final class GenerationPipeline: Sendable {
         self.model = model
         self.index = index
         self.threads = threads
-        encoder = EncoderThread(model: model, thread: threads.encode)
+        encoder = EncoderThread(generation: number, model: model, thread: threads.encode, record: threads.record)
         writer = WriterThread(model: model, index: index, rules: rules, thread: threads.index)
         progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
     }
@@ -179,6 +183,7 @@ final class GenerationPipeline: Sendable {
                 remedy: "If that is right, confirm it with `letter catalog confirm`; if not, put the items back.")
         }
         progress.withLock { $0.confirmed = 0 }
+        threads.record.passed(number)
         return result
     }
 
@@ -197,8 +202,9 @@ final class GenerationPipeline: Sendable {
         var rest = items
         while !rest.isEmpty {
             try Task.checkCancellation()
-            try await prepare(rest.prefix(Self.blockItems), catalog, into: &prepared)
-            rest = rest.dropFirst(Self.blockItems)
+            let block = threads.record.block(of: rest, generation: number, most: Self.blockItems)
+            try await prepare(block, catalog, into: &prepared)
+            rest = rest.dropFirst(block.count)
         }
         return prepared
     }
@@ -209,7 +215,7 @@ final class GenerationPipeline: Sendable {
         let start = ContinuousClock.now
         let batch = try await catalog.vectors(of: items)
         let read = ContinuousClock.now
-        let (encoding, quantise) = try await encoder.encode(batch.vectors, count: batch.items.count)
+        let (encoding, quantise) = try await encoder.encode(batch)
         prepared.read += start.duration(to: read)
         prepared.encode += read.duration(to: .now) - quantise
         prepared.quantise += quantise
@@ -238,6 +244,19 @@ final class GenerationPipeline: Sendable {
                     id: batch.items[row], digest: batch.digests[row], natural: Identifier(encoding.codes[range]) ?? [],
                     quantisationError: encoding.quantisationErrors[row], margin: encoding.margins[range].min() ?? 0))
         }
+    }
+
+    /// Quarantines the record that ended the last run; it is not encoded again until it changes.
+    func quarantine(_ poison: RunRecord.Block, signal: Int32, now: Int) async throws {
+        var chunk = Chunk()
+        chunk.rejected = [
+            RejectedItem(
+                id: poison.first, digest: poison.digest, reason: "crashed_encoder",
+                detail:
+                    "Encoding this record ended the daemon (signal \(signal), \(String(cString: strsignal(signal)))).")
+        ]
+        let tally = try await writer.apply(chunk, latents: [], now: now)
+        progress.withLock { $0.tally = tally }
     }
 
     private func apply(_ prepared: Prepared, now: Int, _ result: inout Reconciliation) async throws {
@@ -284,20 +303,27 @@ extension RecordFault {
 /// The thread that multiplies matrices.
 private actor EncoderThread {
     private let thread: DedicatedThread
+    private let generation: Int
     private let model: TokenizerModel
+    private let record: RunRecord
     private lazy var encoder = FrozenEncoder(model: model)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    init(model: TokenizerModel, thread: DedicatedThread) {
+    init(generation: Int, model: TokenizerModel, thread: DedicatedThread, record: RunRecord) {
+        self.generation = generation
         self.model = model
         self.thread = thread
+        self.record = record
     }
 
     /// The encoding, and how much of the time went to the codebooks.
-    func encode(_ vectors: [Float], count: Int) throws -> (encoding: Encoding, quantise: Duration) {
+    func encode(_ batch: VectorBatch) throws -> (encoding: Encoding, quantise: Duration) {
+        record.begin(batch.items, batch.digests, generation: generation)
+        defer { record.finish() }
+        TestHooks.encoding(batch.items)
         let before = encoder.quantising
-        return (try encoder.encode(vectors, count: count), encoder.quantising - before)
+        return (try encoder.encode(batch.vectors, count: batch.items.count), encoder.quantising - before)
     }
 }
 

@@ -29,7 +29,7 @@ final class Ingest: Sendable {
     private let now: @Sendable () -> Int
 
     /// The threads that generations take turns on.
-    private let threads = PipelineThreads()
+    private let threads: PipelineThreads
     /// What was asked and is not done yet.
     private let requests = Mutex<[Request]>([])
 
@@ -48,8 +48,10 @@ final class Ingest: Sendable {
 
     init(
         catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board, disk: BlockingPool,
-        policy: CollisionPolicy, rules: AssignmentRules, logger: Logger, now: @escaping @Sendable () -> Int
+        policy: CollisionPolicy, rules: AssignmentRules, record: RunRecord, logger: Logger,
+        now: @escaping @Sendable () -> Int
     ) {
+        threads = PipelineThreads(record: record)
         self.catalog = catalog
         self.state = state
         self.registry = registry
@@ -141,6 +143,9 @@ final class Ingest: Sendable {
 
     /// One look at the catalog and what follows from it. Returns the version if there was nothing to do.
     private func turn() async throws -> CatalogVersion? {
+        if let took = try await catalog.verify() {
+            logger.notice("the catalog was verified", metadata: ["took": "\(took.seconds)"])
+        }
         let (version, format) = try await catalog.look()
         var worked = false
         for pipeline in board.now.atWork {
@@ -294,6 +299,12 @@ final class Ingest: Sendable {
             logger.warning(
                 "the index was made with other BLAS kernels",
                 metadata: ["generation": "\(record.number)", "kernel": "\(other)", "present": "\(kernel)"])
+        }
+        if let crash = threads.record.crash, let poison = threads.record.takePoison(of: record.number) {
+            try await pipeline.quarantine(poison, signal: crash.signal, now: now())
+            logger.error(
+                "a record ended the encoder and is quarantined",
+                metadata: ["generation": "\(record.number)", "item": "\(poison.first)"])
         }
         return pipeline
     }

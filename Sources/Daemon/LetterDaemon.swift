@@ -21,6 +21,8 @@ package struct LetterDaemon: Sendable {
         package var socket: String
         /// Time between two looks at the catalog.
         package var pollInterval = Duration.milliseconds(50)
+        /// Time between two clearings of LMDB reader slots whose process died.
+        package var readerCheckInterval = Duration.seconds(30)
         /// Threads that read the index for answers.
         package var readers = 2
         /// What becomes of collisions in generations published from now on.
@@ -54,12 +56,20 @@ package struct LetterDaemon: Sendable {
         let state = try StateDirectory(path: configuration.state)
         let socket = try ControlSocket(path: configuration.socket)
         let registry = try GenerationRegistry(state: state)
+        let record = try RunRecord(path: configuration.state + "/last-run")
+        if record.wasUnclean {
+            var metadata: Logger.Metadata = [:]
+            if let crash = record.crash { metadata = ["signal": "\(crash.signal)", "thread": "\(crash.thread)"] }
+            logger.notice("the last run did not end in order; the catalog is verified first", metadata: metadata)
+        }
         let board = Board()
-        let catalog = CatalogWatch(path: configuration.catalog, interval: configuration.pollInterval, board: board)
+        let catalog = CatalogWatch(
+            path: configuration.catalog, interval: configuration.pollInterval,
+            readerCheck: configuration.readerCheckInterval, isSuspect: record.wasUnclean, board: board)
         let disk = BlockingPool(name: "answer", threads: configuration.readers)
         let ingest = Ingest(
             catalog: catalog, state: state, registry: registry, board: board, disk: disk,
-            policy: configuration.collisionPolicy, rules: configuration.rules, logger: logger,
+            policy: configuration.collisionPolicy, rules: configuration.rules, record: record, logger: logger,
             now: DaemonService.milliseconds)
         try await ingest.open()
         let service = DaemonService(
@@ -79,6 +89,7 @@ package struct LetterDaemon: Sendable {
         try await group.run()
         for pipeline in board.now.atWork { try pipeline.index.close() }
         try registry.close()
+        record.end()
         logger.notice("stopped")
     }
 }

@@ -72,8 +72,9 @@ struct CatalogInfo: AsyncParsableCommand {
 
 struct CatalogVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Read a whole catalog and report records that cannot be encoded.",
-        discussion: "Exits with 1 if there are any.")
+        commandName: "verify",
+        abstract: "Read a whole catalog: check its pages, and report records that cannot be encoded.",
+        discussion: "Exits with 1 if there are any, with 69 if the file is damaged.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String
@@ -91,6 +92,8 @@ struct CatalogVerify: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // Pages first: records are read by LMDB, which a damaged page can lead astray.
+        _ = try CatalogVerification.verify(path: directory)
         let reader = try CatalogReader(path: directory)
         let progress = ProgressBar(label: "verifying", total: try reader.count())
         var report = Report(items: 0, faults: [])

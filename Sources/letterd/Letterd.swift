@@ -62,6 +62,7 @@ struct Letterd: AsyncParsableCommand {
         var configuration = LetterDaemon.Configuration(
             catalog: catalog, state: state, socket: socket ?? file.socket ?? SocketPath.standard)
         if let interval = pollInterval ?? file.pollInterval { configuration.pollInterval = .milliseconds(interval) }
+        if let interval = file.readerCheckInterval { configuration.readerCheckInterval = .milliseconds(interval) }
         if let readers = file.readers { configuration.readers = readers }
         if let policy = file.collisionPolicy { configuration.collisionPolicy = policy }
         configuration.rules = file.rules
@@ -71,6 +72,9 @@ struct Letterd: AsyncParsableCommand {
     }
 
     static func main() async {
+        // What the daemon starts to learn whether a catalog can be read; no command of anybody's.
+        let arguments = CommandLine.arguments
+        if arguments.count == 3, arguments[1] == VerifyCatalog.verb { Glibc.exit(VerifyCatalog.run(arguments[2])) }
         // First of all, while there is one thread and no open file: see BLASKernels.
         BLASKernels.reexecuteWithBestKernels()
         await main(nil)

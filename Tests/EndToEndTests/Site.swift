@@ -102,10 +102,32 @@ final class Site: Sendable {
     // MARK: - The daemon
 
     /// Starts letterd and waits until it answers.
-    func start(_ extra: String..., state: String? = nil) async throws {
+    ///
+    /// - Parameters:
+    ///   - prefix: a program and its arguments that execute letterd, such as setpriv.
+    ///   - environment: variables it has besides the tests' own.
+    func start(
+        _ extra: String..., state: String? = nil, through prefix: [String] = [], environment: [String: String] = [:]
+    ) async throws {
+        try launch(extra, state: state, through: prefix, environment: environment)
+        for _ in 0..<400 {
+            if try await letter("status", "--json").status == 0 { return }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        Issue.record("letterd does not answer: \(logText)")
+    }
+
+    /// Starts letterd.
+    func launch(
+        _ extra: [String] = [], state: String? = nil, through prefix: [String] = [], environment: [String: String] = [:]
+    ) throws {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.products + "/letterd")
-        process.arguments = ["--catalog", catalog, "--state", state ?? self.state, "--socket", socket] + extra
+        let command =
+            prefix + [Self.products + "/letterd", "--catalog", catalog, "--state", state ?? self.state]
+            + ["--socket", socket] + extra
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let log = folder["letterd.log"]
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -116,11 +138,34 @@ final class Site: Sendable {
         process.standardInput = FileHandle.nullDevice
         try process.run()
         daemon.withLock { $0 = process }
-        for _ in 0..<400 {
-            if try await letter("status", "--json").status == 0 { return }
-            try await Task.sleep(for: .milliseconds(25))
+    }
+
+    /// The signal that ended the daemon; nil while it runs or if it ended by itself.
+    var endedBy: Int32? {
+        daemon.withLock {
+            guard let process = $0, !process.isRunning, process.terminationReason == .uncaughtSignal else { return nil }
+            return process.terminationStatus
         }
-        Issue.record("letterd does not answer: \(logText)")
+    }
+
+    /// Waits for a status that satisfies a condition; the last one is told if it does not come.
+    @discardableResult
+    func status(
+        within limit: Duration = .seconds(30), at location: SourceLocation = #_sourceLocation,
+        where condition: ([String: Any]) -> Bool
+    ) async throws -> [String: Any] {
+        let deadline = ContinuousClock.now + limit
+        var last: [String: Any] = [:]
+        repeat {
+            let answer = try await letter("status", "--json")
+            if answer.status == 0, let status = try answer.json() as? [String: Any] {
+                last = status
+                if condition(last) { return last }
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        } while ContinuousClock.now < deadline
+        Issue.record("the status did not become what it should: \(last) \(logText)", sourceLocation: location)
+        return last
     }
 
     /// Runs a letterd that is expected to end by itself.

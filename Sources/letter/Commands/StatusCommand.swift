@@ -20,7 +20,9 @@ struct StatusCommand: AsyncParsableCommand {
         var table = Table(.text("STATUS"), .text(status.state.rawValue))
         table.add("generation", Output.number(status.generation))
         table.add("items", "\(status.items)")
-        table.add("caught up", status.caughtUp ? "yes" : "no, \(status.lagTransactions) transactions behind")
+        let isReadable = status.catalog?.txnid != nil
+        let behind = isReadable ? "\(status.lagTransactions) transactions behind" : "the catalog cannot be read"
+        table.add("caught up", status.caughtUp ? "yes" : "no, \(behind)")
         table.add("stale", "\(status.stale)")
         table.add("quarantined", "\(status.quarantined)")
         table.add("collisions", "\(status.collisions)")
