@@ -16,25 +16,23 @@ extension DaemonService {
     }
 
     func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
-        try await models.run { [state, models, ingest] in
-            let file = try state.receive(file.rawValue, of: upload.text)
-            return FileSink(file: file, models: models, ingest: ingest)
+        try await ingest.endingIfFatal {
+            try await models.run { [state, models, ingest] in
+                let file = try state.receive(file.rawValue, of: upload.text)
+                return FileSink(file: file, models: models, ingest: ingest)
+            }
         }
     }
 
     func publish(upload: UploadName) async throws -> GenerationInfo {
         let time = Self.milliseconds()
-        let (record, model): (GenerationRecord, TokenizerModel)
-        do {
-            (record, model) = try await models.run { [registry, board] in
+        let (record, model) = try await ingest.endingIfFatal {
+            try await models.run { [registry, board] in
                 try registry.publish(upload: upload.text, now: time) { model in
                     guard let format = board.now.format, format.dimension != model.inputWidth else { return }
                     throw DaemonError.dimensions(of: "The tokenizer", model.inputWidth, catalog: format.dimension)
                 }
             }
-        } catch {
-            await ingest.endIfFatal(error)
-            throw error
         }
         logger.notice("generation is published", metadata: ["generation": "\(record.number)"])
         await ingest.adopt(record, model: model)
@@ -93,12 +91,7 @@ private struct FileSink: UploadSink {
     }
 
     func finish() async throws {
-        do {
-            try await models.run { try file.sync() }
-        } catch {
-            await ingest.endIfFatal(error)
-            throw error
-        }
+        try await ingest.endingIfFatal { try await models.run { try file.sync() } }
     }
 
     func abort() async {

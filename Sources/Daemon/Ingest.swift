@@ -95,11 +95,17 @@ final class Ingest: Sendable {
         return held
     }
 
-    /// Ends the process if an error is one after which it must not go on; `run` throws it then.
-    func endIfFatal(_ error: any Error) async {
-        guard Self.isFatal(error) else { return }
-        fatal.withLock { $0 = $0 ?? error }
-        await catalog.wake()
+    /// Does something for others. If it fails in a way after which the process must not go on, `run` ends with that.
+    func endingIfFatal<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+        do {
+            return try await body()
+        } catch {
+            if Self.isFatal(error) {
+                fatal.withLock { $0 = $0 ?? error }
+                await catalog.wake()
+            }
+            throw error
+        }
     }
 
     /// Whether an fsync failed. Nobody knows then what is on the disk, and a later fsync that succeeds says nothing of

@@ -90,15 +90,21 @@ def mutations(settings):
         rig.kill()
         original = os.path.join(rig.folder, "original")
         shutil.copytree(rig.state, original)
+        # What letterd keeps beside an index, but for its logs: what is cut off a log was never committed.
+        beside = [
+            os.path.join("generations/000001", name) for name in sorted(os.listdir(rig.generation()))
+            if name.startswith("index.") and name != "index.sqlite" and not name.endswith(("-wal", "-shm"))
+            and os.path.getsize(os.path.join(rig.generation(), name)) > 0]
         total = settings.pick(30, 1_000)
         for number in range(total):
             if settings.time_is_up():
                 break
             shutil.rmtree(rig.state)
             shutil.copytree(original, rig.state)
-            name = choose.choice(["generations/000001/index.sqlite"] * 2 + ["letterd.sqlite"])
+            name = choose.choice(["generations/000001/index.sqlite"] * 4 + ["letterd.sqlite"] * 2 + beside)
             what = f"{os.path.basename(name)}, {mutate(os.path.join(rig.state, name), choose)}"
-            visible = can_be_told(os.path.join(rig.state, name)) if name.endswith("index.sqlite") else True
+            # Nothing else may lead to a wrong answer, whatever is in it.
+            visible = can_be_told(os.path.join(rig.state, name)) if name.endswith("index.sqlite") else ["all is"]
             outcome = serve(rig, truth, what, name)
             if outcome == "wrong":
                 expect(not visible, lambda: f"{what}: wrong answers without a word; {visible[:2]}")
@@ -125,12 +131,12 @@ def mutate(path, choose):
                 file.seek(at)
                 file.write(bytes([byte ^ 1 << choose.randrange(8)]))
             return f"{kind} at {at}"
-        at = choose.randrange(size // 4096) * 4096
+        at = choose.randrange(-(-size // 4096)) * 4096
         if kind == "truncate":
-            at += choose.choice([0, 0, choose.randrange(4096)])
+            at = min(size - 1, at + choose.choice([0, 0, choose.randrange(4096)]))
             file.truncate(at)
         elif kind == "copy page":
-            file.seek(choose.randrange(size // 4096) * 4096)
+            file.seek(choose.randrange(-(-size // 4096)) * 4096)
             page = file.read(4096)
             file.seek(at)
             file.write(page)

@@ -62,15 +62,15 @@ def kill_sweep(settings):
     for scenario in (sweep_publish, sweep_ingest):
         scenario(settings, choose, tried)
     deaths = sum(count for count, _ in tried.values())
-    expect(deaths >= settings.pick(6, 40), f"only {deaths} of the calls killed letterd: {tried}")
+    expect(deaths >= settings.pick(8, 60), f"only {deaths} of the calls killed letterd: {tried}")
     told = ", ".join(f"{what} {count} of {most}" for what, (count, most) in sorted(tried.items()))
     return f"{deaths} deaths, consistent after each (deaths of highest N tried: {told})"
 
 
-def numbers(settings, choose, few):
+def numbers(settings, choose, few, samples):
     """N as CI tries them, or all."""
     if settings.short:
-        yield from sorted(choose.sample(range(1, few + 1), min(2, few)))
+        yield from sorted(choose.sample(range(1, few + 1), min(samples, few)))
     else:
         number = 0
         while not settings.time_is_up():
@@ -78,14 +78,38 @@ def numbers(settings, choose, few):
             yield number
 
 
-def die_at(rig, call, number, work):
+def launch_traced(rig, when, trace, *expressions):
+    """Runs letterd under strace, from its start or from when it answers. strace counts the calls of each thread, so
+    that what is done at the start would otherwise hide what other threads do later."""
+    if when == "start":
+        rig.launch(strace(trace, *expressions), ENVIRONMENT)
+        end = time.monotonic() + PATIENCE
+        while rig.process.poll() is None and rig.try_status() is None:
+            expect(time.monotonic() < end, "letterd under strace does not answer")
+            time.sleep(0.01)
+        return
+    rig.start(environment=ENVIRONMENT)
+    pid = rig.process.pid
+    rig.others.append(subprocess.Popen(strace(trace, *expressions)[:-1] + ["-p", str(pid)]))
+    end = time.monotonic() + PATIENCE
+    while not all(is_traced(f"/proc/{pid}/task/{task}/status") for task in os.listdir(f"/proc/{pid}/task")):
+        expect(rig.others[-1].poll() is None, "strace cannot attach to letterd")
+        expect(time.monotonic() < end, "strace does not attach to letterd")
+        time.sleep(0.005)
+
+
+def is_traced(path):
+    try:
+        with open(path) as file:
+            return "TracerPid:\t0\n" not in file.read()
+    except FileNotFoundError:
+        return True
+
+
+def die_at(rig, when, call, number, work):
     """Runs letterd to the Nth call of a kind while `work` gives it something to do. Whether it died."""
     trace = os.path.join(rig.folder, "trace")
-    rig.launch(strace(trace, f"trace={call}", f"inject={call}:signal=KILL:when={number}"), ENVIRONMENT)
-    end = time.monotonic() + PATIENCE
-    while rig.process.poll() is None and rig.try_status() is None:
-        expect(time.monotonic() < end, "letterd under strace does not answer")
-        time.sleep(0.01)
+    launch_traced(rig, when, trace, f"trace={call}", f"inject={call}:signal=KILL:when={number}")
     if rig.process.poll() is None:
         work()
     died = rig.process.poll() is not None
@@ -105,12 +129,18 @@ def survives(rig, condition):
         time.sleep(0.01)
 
 
+RENAMES = "?rename,?renameat,?renameat2"
+
+
 def sweep_publish(settings, choose, tried):
     """Death while a first generation is published and built: it is there whole, or not at all."""
     tokenizer = Tokenizer()
-    for call, few in (("pwrite64", 12), ("fdatasync", 2), ("fsync", 3), ("?rename,?renameat,?renameat2", 3)):
+    # From when on, which calls, and for CI: up to which N, and how many of them. A publication makes four pwrites.
+    for when, call, few, samples in (
+        ("start", "pwrite64", 20, 2), ("start", "fdatasync", 6, 1), ("publish", "pwrite64", 4, 2),
+        ("publish", "fdatasync", 1, 1), ("publish", "fsync", 6, 2), ("publish", RENAMES, 3, 1)):
         deaths = most = 0
-        for number in numbers(settings, choose, few):
+        for number in numbers(settings, choose, few, samples):
             with Rig(settings, "sweep") as rig:
                 rig.make_catalog(60, numpy.random.default_rng(settings.seed))
 
@@ -120,7 +150,7 @@ def sweep_publish(settings, choose, tried):
                         survives(rig, lambda status: status["caught_up"])
 
                 most = number
-                died = die_at(rig, call, number, work)
+                died = die_at(rig, when, call, number, work)
                 # A copy, for Python's SQLite would recover the original.
                 copy = os.path.join(rig.folder, "copy")
                 shutil.copytree(rig.state, copy)
@@ -135,7 +165,7 @@ def sweep_publish(settings, choose, tried):
                 deaths += died
                 if not died and not settings.short:
                     break
-        tried["publish " + call.split(",")[-1].lstrip("?")] = (deaths, most)
+        tried[f"{when} {call.split(',')[-1].lstrip('?')}"] = (deaths, most)
 
 
 def sweep_ingest(settings, choose, tried):
@@ -147,9 +177,9 @@ def sweep_ingest(settings, choose, tried):
         rig.publish_and_build()
         rig.kill()
         round_number = 0
-        for call, few in (("pwrite64", 12), ("fdatasync", 2)):
+        for call, few, samples in (("pwrite64", 40, 3), ("fdatasync", 3, 2)):
             deaths = most = 0
-            for number in numbers(settings, choose, few):
+            for number in numbers(settings, choose, few, samples):
                 round_number += 1
 
                 def work():
@@ -161,7 +191,7 @@ def sweep_ingest(settings, choose, tried):
                         survives(rig, lambda status: status["caught_up"])
 
                 most = number
-                died = die_at(rig, call, number, work)
+                died = die_at(rig, "ingest", call, number, work)
                 rig.start()
                 rig.caught_up()
                 check_state(rig, rig.dump(), ledger, tokenizer)
@@ -262,13 +292,14 @@ def failing_sync(settings):
         rig.publish_and_build()
         rig.kill()
         ledger, round_number = Ledger(), 0
-        for scenario, calls in (("ingest", ("fdatasync",)), ("publish", ("fsync", "fdatasync"))):
+        for scenario, calls in (
+            ("start", ("fdatasync",)), ("ingest", ("fdatasync",)), ("publish", ("fsync", "fdatasync"))):
             for call in calls:
                 for number in [1, 2] if settings.short else range(1, 40):
                     round_number += 1
                     if settings.time_is_up():
                         break
-                    failed, code, files = fail_at(rig, call, number, scenario, settings.seed + round_number)
+                    failed, code = fail_at(rig, call, number, scenario, settings.seed + round_number)
                     if failed:
                         failures.append(f"{scenario} {call} {number}")
                         expect(code not in (0, None), f"{failures[-1]}: letterd ended with {code}")
@@ -297,14 +328,9 @@ def check_folders(rig):
 def fail_at(rig, call, number, scenario, seed):
     """The Nth call of each thread fails with EIO. Returns whether one did, and how letterd ended."""
     trace = os.path.join(rig.folder, "trace")
-    rig.launch(
-        strace(trace, f"trace=fsync,fdatasync", f"inject={call}:error=EIO:when={number}"), ENVIRONMENT)
-    end = time.monotonic() + PATIENCE
-    while rig.process.poll() is None and rig.try_status() is None:
-        expect(time.monotonic() < end, "letterd under strace does not answer")
-        time.sleep(0.01)
+    launch_traced(rig, scenario, trace, "trace=fsync,fdatasync", f"inject={call}:error=EIO:when={number}")
     if rig.process.poll() is None:
-        if scenario == "ingest":
+        if scenario != "publish":
             for part in "abc":
                 if rig.process.poll() is None:
                     rig.add(5, numpy.random.default_rng(seed), f"sync{seed}{part}-")
@@ -331,4 +357,4 @@ def fail_at(rig, call, number, scenario, seed):
         expect(not later, f"{name}({arguments}) failed and was tried again: {later}")
     else:
         rig.kill_traced()
-    return bool(injected), code, None
+    return bool(injected), code
