@@ -122,7 +122,7 @@ actor CatalogWatch {
     private func watch() {
         guard let waiter else { return }
         let glance = reader.flatMap { CatalogGlance($0, at: waiter.version) }
-        let most = max(1, Int(Self.readerCheck / interval))
+        let most = max(1, Int(readerCheck / interval))
         // Of this thread alone, on which both run.
         nonisolated(unsafe) var glances = 0
         thread.every(interval) { [weak self, board] in
