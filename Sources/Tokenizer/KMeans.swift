@@ -32,8 +32,17 @@ package struct KMeans: Sendable {
     ///
     /// - Precondition: there is a point and a cluster.
     package func cluster(_ points: Matrix, into count: Int, random: inout Random) -> (centres: Matrix, indices: [Int]) {
-        precondition(points.rows > 0 && count > 0, "no points or no clusters")
-        return refine(points, from: start(points, count, &random))
+        cluster(points, pinned: [], into: count, random: &random)
+    }
+
+    /// The same, but the first centres are these points and stay where they are.
+    ///
+    /// - Precondition: there is a point and a cluster, and no more pinned points than clusters.
+    package func cluster(
+        _ points: Matrix, pinned: [Int], into count: Int, random: inout Random
+    ) -> (centres: Matrix, indices: [Int]) {
+        precondition(points.rows > 0 && count > 0 && pinned.count <= count, "no points or no clusters")
+        return refine(points, from: start(points, pinned, count, &random), pinned: pinned.count)
     }
 
     /// The same from clusters that the points were in before they moved a little: few rounds are needed, and a cluster
@@ -51,11 +60,11 @@ package struct KMeans: Sendable {
     }
 
     /// Rounds of assigning points and moving centres.
-    private func refine(_ points: Matrix, from start: Matrix) -> (centres: Matrix, indices: [Int]) {
+    private func refine(_ points: Matrix, from start: Matrix, pinned: Int = 0) -> (centres: Matrix, indices: [Int]) {
         var (centres, assignment) = (start, assignment)
         var result = assignment.assign(points, to: centres)
         for _ in 0..<iterations {
-            move(&centres, points, result.indices, result.distances)
+            move(&centres, points, result.indices, result.distances, pinned: pinned)
             let next = assignment.assign(points, to: centres)
             defer { result = next }
             if next.indices == result.indices { break }
@@ -64,10 +73,10 @@ package struct KMeans: Sendable {
     }
 
     /// k-means++: each further centre is a point drawn by its squared distance to the nearest centre so far.
-    private func start(_ points: Matrix, _ count: Int, _ random: inout Random) -> Matrix {
-        var chosen = [random.index(below: points.rows)]
+    private func start(_ points: Matrix, _ pinned: [Int], _ count: Int, _ random: inout Random) -> Matrix {
+        var chosen = pinned.isEmpty ? [random.index(below: points.rows)] : pinned
         var distances = [Float](repeating: .infinity, count: points.rows)
-        Nearest.lower(&distances, by: chosen[0], of: points)
+        for index in chosen { Nearest.lower(&distances, by: index, of: points) }
         while chosen.count < count {
             let total = distances.reduce(0.0) { $0 + Double($1) }
             guard total > 0 else { break }
@@ -98,13 +107,16 @@ package struct KMeans: Sendable {
     }
 
     /// Moves each centre to the mean of its points; a centre without points takes the point farthest from its own.
-    private func move(_ centres: inout Matrix, _ points: Matrix, _ indices: [Int], _ distances: [Float]) {
+    /// The first `pinned` centres stay.
+    private func move(
+        _ centres: inout Matrix, _ points: Matrix, _ indices: [Int], _ distances: [Float], pinned: Int = 0
+    ) {
         var counts = [Int](repeating: 0, count: centres.rows)
         for index in indices { counts[index] += 1 }
-        let empty = counts.indices.filter { counts[$0] == 0 }
+        let empty = counts.indices.filter { $0 >= pinned && counts[$0] == 0 }
         var sums = Matrix(rows: centres.rows, columns: centres.columns)
         sums.scatterAdd(points, to: indices)
-        for row in 0..<centres.rows where counts[row] > 0 {
+        for row in pinned..<centres.rows where counts[row] > 0 {
             for column in 0..<centres.columns { centres[row, column] = sums[row, column] / Float(counts[row]) }
         }
         guard !empty.isEmpty else { return }

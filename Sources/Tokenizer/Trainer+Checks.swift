@@ -23,6 +23,15 @@ extension TrainingSettings {
                 "the learning rate must be positive, α, β, μ and the weight decay not negative"
             } else if [alphaWarmup, betaWarmup, reseedInterval, refitInterval, patience].contains(where: { $0 < 0 }) {
                 "warm-ups, intervals of re-seeding and refits, and patience must not be negative"
+            } else if warmupEpochs < 0 || decoderEpochs < 0 || quantisedEpochs < 1 || outerBatch < 1 {
+                "of \(epochs) epochs \(warmupEpochs) are for the warm-up and \(decoderEpochs) for the decoder: at least "
+                    + "one must be left, and batches must be positive"
+            } else if !(0...levels).contains(finalRefitLevel)
+                || ![warmupWeight, latentPenalty].allSatisfy({ $0 >= 0 && $0.isFinite })
+            {
+                "the level refitted at the end is one of 1 to \(levels), or 0; weights of the warm-up are not negative"
+            } else if patience > 0 && hasFinish {
+                "patience chooses among epochs, and codebooks or decoder that are finished at the end belong to the last"
             } else if !(0...1).contains(finalLearningRate) {
                 "the final learning rate is a share from 0 to 1 of the first"
             } else {

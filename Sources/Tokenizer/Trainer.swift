@@ -8,7 +8,8 @@ import Vocabulary
 /// epoch is kept: every `evaluationInterval` epochs of the second half, and after the last, the collision rate of natural
 /// identifiers is measured; the epoch with the lowest is kept, and among equals the latest. (The first half is left out
 /// because a hardly trained tokenizer on codebooks fresh from k-means may collide little and yet say little.) With
-/// `patience` the run ends when so many measurements in a row were not lower than the lowest before.
+/// `patience` the run ends when so many measurements in a row were not lower than the lowest before. Where codebooks or
+/// decoder are finished at the end (`finalRefitLevel`, `decoderEpochs`), the last epoch is kept.
 ///
 /// Memory: the parameters six times, a batch, 16 bytes an item while the collision rate is measured; of the embeddings no
 /// copy. Blocks its thread; not thread-safe.
@@ -38,7 +39,8 @@ package final class Trainer {
             : collaborativeMask.isEmpty ? [Bool](repeating: true, count: items) : collaborativeMask
         data = TrainingData(
             semantic: semantic, collaborative: collaborative, mask: mask,
-            scaling: settings.scaling ?? .unitVariance(width: max(1, semantic.columns)))
+            scaling: settings.scaling ?? .unitVariance(width: max(1, semantic.columns)),
+            collaborativeScaling: settings.collaborativeScaling ?? .none)
         try data.check(settings)
         self.settings = settings
         self.embeddingModel = embeddingModel
@@ -64,7 +66,7 @@ package final class Trainer {
             digest: checkpoints == nil ? 0 : try data.digest())
         if let checkpoints, checkpoints.resume, FileSystem.exists(checkpoints.path) {
             try run.restore(TrainingCheckpoint(checkpoints.path, of: identity), path: checkpoints.path)
-        } else {
+        } else if settings.warmupEpochs == 0 {
             try run.startCodebooks()
         }
         var saved = start
@@ -85,7 +87,8 @@ package final class Trainer {
             let (losses, rate) = try run.endEpoch()
             try progress(
                 TrainingProgress(
-                    epoch: epoch, epochs: settings.epochs, losses: losses, collisionRate: rate,
+                    epoch: epoch, epochs: settings.epochs, stage: settings.stage(epoch: epoch).stage, losses: losses,
+                    collisionRate: rate,
                     epochSeconds: (ContinuousClock.now - begun) / .seconds(1),
                     seconds: (ContinuousClock.now - start) / .seconds(1)))
         }

@@ -4,6 +4,8 @@ package struct TrainingProgress: Sendable, Encodable {
     package var epoch: Int
     /// Epochs to run.
     package var epochs: Int
+    /// What the epoch was for.
+    package var stage: TrainingStage
     /// Means of the epoch's batches.
     package var losses: Losses
     /// (items − distinct natural identifiers) / items, where it was measured this epoch.
@@ -14,7 +16,7 @@ package struct TrainingProgress: Sendable, Encodable {
     package var seconds: Double
 
     enum CodingKeys: String, CodingKey {
-        case epoch, epochs, losses
+        case epoch, epochs, stage, losses
         case collisionRate = "collision_rate"
         case epochSeconds = "epoch_seconds"
         case seconds

@@ -10,18 +10,18 @@ package final class TrainingNetwork {
     /// A linear layer.
     typealias Linear = (weight: Parameter, bias: Parameter)
 
-    private let encoder: [Linear]
-    private let decoder: [Linear]
+    let encoder: [Linear]
+    let decoder: [Linear]
     /// Codebooks, one a level, (N, d).
     package let codebooks: [Parameter]
-    private var settings: TrainingSettings
+    private(set) var settings: TrainingSettings
     /// Weight α of the collaborative term; starts as the settings have it.
     package var alpha: Float
     /// Weight β of the diversity term.
     package var beta: Float
     /// Step size and weight decay.
     package var optimizer: AdamW
-    private let tape = Tape()
+    let tape = Tape()
     private var products = Matrix()
 
     /// All parameters.
@@ -162,9 +162,9 @@ package final class TrainingNetwork {
         return Outcome(losses: losses, codes: codes, latent: tape.value(latent), quantised: tape.value(quantised))
     }
 
-    /// One AdamW step of every parameter; `number` counts from 1.
-    package func step(_ number: Int) {
-        for parameter in parameters { parameter.update(optimizer, step: number) }
+    /// One AdamW step of every parameter that moves in a stage; `number` counts from 1.
+    package func step(_ number: Int, stage: TrainingStage = .quantised) {
+        for parameter in parameters(stage) { parameter.update(optimizer, step: number) }
     }
 
     /// Latents (rows, d) of scaled embeddings.
@@ -173,7 +173,7 @@ package final class TrainingNetwork {
         return tape.value(run(encoder, tape.constant(semantic)))
     }
 
-    private func run(_ layers: [Linear], _ input: Tape.Variable) -> Tape.Variable {
+    func run(_ layers: [Linear], _ input: Tape.Variable) -> Tape.Variable {
         var x = input
         for (number, layer) in layers.enumerated() {
             x = tape.linear(

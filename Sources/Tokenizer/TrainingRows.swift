@@ -37,6 +37,8 @@ struct TrainingData {
     let mask: [Bool]
     /// What is done to semantic embeddings before the encoder.
     let scaling: InputScaling
+    /// What is done to CF embeddings before the collaborative term.
+    let collaborativeScaling: InputScaling
 
     var items: Int { semantic.rows }
 
@@ -57,6 +59,7 @@ struct TrainingData {
         let kept = items.indices.filter { mask[items[$0]] }
         var targets = Matrix()
         try collaborative.copyRows(kept.map { items[$0] }, into: &targets)
+        collaborativeScaling.apply(to: &targets)
         return TrainingNetwork.Batch(semantic: rows, collaborative: targets, kept: kept)
     }
 

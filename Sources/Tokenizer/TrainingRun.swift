@@ -4,10 +4,10 @@ import Vocabulary
 
 /// A training run under way: the network, and all that decides how it goes on.
 final class TrainingRun {
-    private let settings: TrainingSettings
-    private let data: TrainingData
-    private let network: TrainingNetwork
-    private(set) var state: TrainingState
+    let settings: TrainingSettings
+    let data: TrainingData
+    let network: TrainingNetwork
+    var state: TrainingState
     /// The items in the order of this epoch; drawn from `state.orderRandom`.
     private var order: [Int] = []
     /// Cluster of each code, level by level; empty before the first epoch.
@@ -38,7 +38,12 @@ final class TrainingRun {
     var isFinished: Bool { state.isFinished || state.epoch > settings.epochs }
 
     /// Whether this epoch has batches that are not done.
-    var hasBatches: Bool { state.batch * settings.batch < data.items }
+    var hasBatches: Bool { state.batch * batchSize < data.items }
+
+    /// What the epoch at work is for.
+    private var stage: TrainingStage { settings.stage(epoch: state.epoch).stage }
+
+    private var batchSize: Int { stage == .quantised ? settings.batch : settings.outerBatch }
 
     // MARK: - Epochs
 
@@ -46,6 +51,7 @@ final class TrainingRun {
     func beginEpoch() throws {
         if !state.isBegun {
             state.isBegun = true
+            if state.epoch > 1, settings.stage(epoch: state.epoch).number == 1 { try beginStage() }
             if isTime(settings.refitInterval) {
                 try startCodebooks()
                 clusters = []
@@ -54,7 +60,7 @@ final class TrainingRun {
             }
             for level in usage.indices { usage[level] = [Int](repeating: 0, count: settings.codesPerLevel) }
             state.losses = LossSum()
-            BLAS.withThreads(settings.threads) { renewClusters() }
+            if stage == .quantised { BLAS.withThreads(settings.threads) { renewClusters() } }
             state.orderRandom = state.random
             order = Self.order(data.items, &state.random)
         } else {
@@ -69,7 +75,18 @@ final class TrainingRun {
 
     /// Whether what is done every so many epochs is due at the start of this one.
     private func isTime(_ interval: Int) -> Bool {
-        interval > 0 && state.epoch > 1 && (state.epoch - 1) % interval == 0
+        let (stage, number, _) = settings.stage(epoch: state.epoch)
+        return stage == .quantised && interval > 0 && number > 1 && (number - 1) % interval == 0
+    }
+
+    /// The border of two stages: AdamW begins anew, and after the warm-up the codebooks are started.
+    private func beginStage() throws {
+        for parameter in network.parameters {
+            parameter.moments.first.fill(0)
+            parameter.moments.second.fill(0)
+        }
+        state.step = 0
+        if stage == .quantised { try startCodebooks() }
     }
 
     private static func order(_ items: Int, _ random: inout Random) -> [Int] {
@@ -91,11 +108,16 @@ final class TrainingRun {
 
     /// One batch: losses, gradients, a step.
     func runBatch() throws {
-        let start = state.batch * settings.batch
-        let batch = try data.batch(Array(order[start..<min(start + settings.batch, order.count)]))
+        let (stage, start) = (stage, state.batch * batchSize)
+        let batch = try data.batch(Array(order[start..<min(start + batchSize, order.count)]))
         let outcome = BLAS.withThreads(settings.threads) {
-            network.backward(batch) { level, codes in
-                codes.map { drawers[level].positive(of: $0, random: &state.random) }
+            switch stage {
+            case .warmup: network.backwardWarmup(batch)
+            case .quantised:
+                network.backward(batch) { level, codes in
+                    codes.map { drawers[level].positive(of: $0, random: &state.random) }
+                }
+            case .decoder: network.backwardDecoder(batch)
             }
         }
         guard outcome.losses.total.isFinite else {
@@ -104,7 +126,7 @@ final class TrainingRun {
                 remedy: "Lower the learning rate, or check the scale of the embeddings.")
         }
         state.step += 1
-        BLAS.withThreads(settings.threads) { network.step(state.step) }
+        BLAS.withThreads(settings.threads) { network.step(state.step, stage: stage) }
         state.losses.add(outcome.losses, weight: Double(batch.semantic.rows))
         for (level, codes) in outcome.codes.enumerated() {
             for code in codes { usage[level][code] += 1 }
@@ -118,7 +140,11 @@ final class TrainingRun {
     func endEpoch() throws -> (losses: Losses, collisionRate: Double?) {
         let (epoch, losses) = (state.epoch, state.losses.mean)
         var rate: Double?
-        if epoch == settings.epochs || (2 * epoch > settings.epochs && epoch % settings.evaluationInterval == 0) {
+        if epoch == settings.warmupEpochs + settings.quantisedEpochs, settings.finalRefitLevel > 0 {
+            try startCodebooks(from: settings.finalRefitLevel - 1, separating: settings.separatesLastLevels)
+        }
+        let mayChoose = !settings.hasFinish && stage == .quantised && 2 * epoch > settings.epochs
+        if epoch == settings.epochs || (mayChoose && epoch % settings.evaluationInterval == 0) {
             let (collisionRate, used) = try measure()
             rate = collisionRate
             if collisionRate <= state.best?.collisionRate ?? .infinity {
@@ -195,23 +221,42 @@ extension TrainingRun {
 
     /// Codebooks from constrained k-means on what the levels before leave of the encoder's latents, without moments.
     ///
-    /// From at most 65,536 items, and fewer where there are more than 256 codes; with more than 4,096 codes the clusters
-    /// have no bounds.
-    func startCodebooks() throws {
+    /// From at most 65,536 items, and fewer where there are more than 256 codes; with more than 4,096 codes, and where the
+    /// settings say so, the clusters have no bounds.
+    ///
+    /// - Parameters:
+    ///   - first: levels before this one stay as they are.
+    ///   - separating: whether the last level is to tell items apart that the others do not.
+    func startCodebooks(from first: Int = 0, separating: Bool = false) throws {
         let count = settings.codesPerLevel
-        let isBounded = count <= Self.boundedCodes
+        let isBounded = settings.boundsCodebooks && count <= Self.boundedCodes
         let items = draw(min(Self.initialPoints, isBounded ? Self.initialCosts / count : Self.initialPoints))
         try BLAS.withThreads(settings.threads) {
             var residual = try latents(items)
             let method =
                 isBounded
                 ? KMeans(sizes: ConstrainedAssignment.codebookSizes(points: items.count, count: count)) : KMeans()
-            for book in network.codebooks {
-                let (centres, indices) = method.cluster(residual, into: count, random: &state.random)
-                book.value = centres
+            let books = network.codebooks
+            // Levels that k-means alone makes; the separating ones, two at most, come after them.
+            let plain = separating ? max(first, books.count - 2) : books.count
+            var codes: [[Int]] = []
+            for (level, book) in books[..<plain].enumerated() {
+                var bounded: [Int]?
+                if level >= first {
+                    let (centres, indices) = method.cluster(residual, into: count, random: &state.random)
+                    (book.value, bounded) = (centres, separating ? nil : indices)
+                }
+                codes.append(bounded ?? Nearest.rows(of: book.value, to: residual).indices)
+                residual.subtract(rows: codes[level], of: book.value)
+            }
+            if plain < books.count {
+                let fitted = SeparatingCodebook(below: codes)
+                    .fit(residual, levels: books.count - plain, into: count, random: &state.random)
+                for (book, level) in zip(books[plain...], fitted) { book.value = level.centres }
+            }
+            for book in books[first...] {
                 book.moments.first.fill(0)
                 book.moments.second.fill(0)
-                residual.subtract(rows: indices, of: centres)
             }
         }
     }

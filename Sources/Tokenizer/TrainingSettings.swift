@@ -1,6 +1,10 @@
 package import Numerics
 
-/// What a training run is told. Defaults are those of the paper where it gives them.
+/// What a training run is told. Defaults are those of the paper where it gives them, and of the published experiments;
+/// `TrainingSettings.recommended` has those that did best on real data.
+///
+/// A run has up to three stages: warm-up epochs without quantisation, the epochs of the paper's losses, and epochs of the
+/// decoder alone (`TrainingStage`). As published there is only the second.
 package struct TrainingSettings: Sendable, Codable, Equatable {
     /// Widths of the encoder between input and latent; the decoder mirrors them.
     package var hiddenWidths = [512, 256, 128, 64]
@@ -12,6 +16,8 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     package var codesPerLevel = 256
     /// Scaling of the input; nil is unit length times √width.
     package var scaling: InputScaling?
+    /// Scaling of the CF embeddings; nil leaves them as they are, as published.
+    package var collaborativeScaling: InputScaling?
     /// Weight α of the collaborative term (4).
     package var alpha: Float = 0.02
     /// Weight β of the diversity term (5), before the mean over levels.
@@ -43,8 +49,29 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     package var refitInterval = 0
     /// Items in a batch.
     package var batch = 1024
-    /// Passes over all items.
+    /// Passes over all items, those of the warm-up and of the decoder alone included.
     package var epochs = 200
+    /// The first of the epochs, in which nothing is quantised: the decoder reads z, and z itself is in the collaborative
+    /// term. Codebooks are started after them. 0 for none, as published.
+    package var warmupEpochs = 0
+    /// The collaborative term's weight in the warm-up, in multiples of α.
+    package var warmupWeight: Float = 10
+    /// In the warm-up the collaborative term has mean z² in it, times this, over the items with a CF embedding. Without
+    /// it z grows until it tells every item from its neighbours in taste, and so leaves them.
+    package var latentPenalty: Float = 4
+    /// The last of the epochs, in which encoder and codebooks are frozen and only the decoder learns. 0 for none, as
+    /// published.
+    package var decoderEpochs = 0
+    /// Items in a batch of the warm-up and of the decoder's epochs.
+    package var outerBatch = 128
+    /// Whether clusters have bounds when codebooks are made by k-means, as published.
+    package var boundsCodebooks = true
+    /// The level, counted from 1, whose codebook is made anew, with those after it, when the encoder is frozen: by k-means
+    /// on what the levels before leave. 0 for none, as published.
+    package var finalRefitLevel = 0
+    /// Whether the last two levels, where they are made anew then, have codes of their own for items that would share an
+    /// identifier (`SeparatingCodebook`).
+    package var separatesLastLevels = false
     /// Epochs between two measurements of the collision rate; the last epoch is always measured.
     package var evaluationInterval = 10
     /// Measurements in a row without a lower collision rate after which the run ends early; 0 runs all epochs.
@@ -64,17 +91,42 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
         return level < upperSinkhornEpsilons.count ? upperSinkhornEpsilons[level] : 0
     }
 
-    /// α, β and the learning rate in an epoch, counted from 1.
-    package func weights(epoch: Int) -> (alpha: Float, beta: Float, learningRate: Double) {
-        func ramp(_ weight: Float, _ length: Int) -> Float {
-            epoch > length ? weight : weight * Float(epoch) / Float(length + 1)
-        }
-        let past = epochs > 1 ? Double(epoch - 1) / Double(epochs - 1) : 0
-        return (
-            ramp(alpha, alphaWarmup), ramp(beta, betaWarmup),
-            optimizer.learningRate * (1 - past * (1 - finalLearningRate))
-        )
+    /// Epochs of the paper's losses.
+    package var quantisedEpochs: Int { epochs - warmupEpochs - decoderEpochs }
+
+    /// Whether codebooks or decoder go on changing after the epochs of the paper's losses.
+    var hasFinish: Bool { decoderEpochs > 0 || finalRefitLevel > 0 }
+
+    /// What an epoch, counted from 1, is for, which one of its stage it is, also from 1, and how many the stage has.
+    package func stage(epoch: Int) -> (stage: TrainingStage, number: Int, count: Int) {
+        if epoch <= warmupEpochs { return (.warmup, epoch, warmupEpochs) }
+        if epoch <= epochs - decoderEpochs { return (.quantised, epoch - warmupEpochs, quantisedEpochs) }
+        return (.decoder, epoch - (epochs - decoderEpochs), decoderEpochs)
     }
+
+    /// α, β and the learning rate in an epoch, counted from 1. The learning rate falls evenly within each stage: to
+    /// `finalLearningRate` in the epochs of the paper's losses, to a fiftieth in those before and after.
+    package func weights(epoch: Int) -> (alpha: Float, beta: Float, learningRate: Double) {
+        let (stage, number, count) = stage(epoch: epoch)
+        func ramp(_ weight: Float, _ length: Int) -> Float {
+            number > length ? weight : weight * Float(number) / Float(length + 1)
+        }
+        let past = count > 1 ? Double(number - 1) / Double(count - 1) : 0
+        let left = stage == .quantised ? finalLearningRate : 0.02
+        let rate = optimizer.learningRate * (1 - past * (1 - left))
+        return stage == .warmup
+            ? (alpha * warmupWeight, beta, rate) : (ramp(alpha, alphaWarmup), ramp(beta, betaWarmup), rate)
+    }
+}
+
+/// What the epochs of a run are for.
+package enum TrainingStage: String, Sendable, Codable {
+    /// Reconstruction (3) of z and the collaborative term (4) of z, without quantisation.
+    case warmup = "warm_up"
+    /// All losses of the paper.
+    case quantised
+    /// Reconstruction of ẑ by natural codes; only the decoder learns.
+    case decoder
 }
 
 /// Which gradients reach the codebooks, besides those of the codebook term (3) and the diversity term (5).
@@ -96,6 +148,7 @@ extension TrainingSettings {
         case levels
         case codesPerLevel = "codes_per_level"
         case scaling = "input_scaling"
+        case collaborativeScaling = "collaborative_scaling"
         case alpha, beta, mu, clusters
         case sinkhornEpsilon = "sinkhorn_epsilon"
         case upperSinkhornEpsilons = "upper_sinkhorn_epsilons"
@@ -107,6 +160,14 @@ extension TrainingSettings {
         case reseedInterval = "reseed_interval"
         case refitInterval = "refit_interval"
         case batch, epochs
+        case warmupEpochs = "warmup_epochs"
+        case warmupWeight = "warmup_weight"
+        case latentPenalty = "latent_penalty"
+        case decoderEpochs = "decoder_epochs"
+        case outerBatch = "outer_batch"
+        case boundsCodebooks = "bounds_codebooks"
+        case finalRefitLevel = "final_refit_level"
+        case separatesLastLevels = "separates_last_levels"
         case evaluationInterval = "evaluation_interval"
         case patience, optimizer, seed, threads
     }
@@ -123,6 +184,7 @@ extension TrainingSettings {
         try read(.levels, &levels)
         try read(.codesPerLevel, &codesPerLevel)
         scaling = try container.decodeIfPresent(InputScaling.self, forKey: .scaling)
+        collaborativeScaling = try container.decodeIfPresent(InputScaling.self, forKey: .collaborativeScaling)
         try read(.alpha, &alpha)
         try read(.beta, &beta)
         try read(.mu, &mu)
@@ -138,6 +200,14 @@ extension TrainingSettings {
         try read(.refitInterval, &refitInterval)
         try read(.batch, &batch)
         try read(.epochs, &epochs)
+        try read(.warmupEpochs, &warmupEpochs)
+        try read(.warmupWeight, &warmupWeight)
+        try read(.latentPenalty, &latentPenalty)
+        try read(.decoderEpochs, &decoderEpochs)
+        try read(.outerBatch, &outerBatch)
+        try read(.boundsCodebooks, &boundsCodebooks)
+        try read(.finalRefitLevel, &finalRefitLevel)
+        try read(.separatesLastLevels, &separatesLastLevels)
         try read(.evaluationInterval, &evaluationInterval)
         try read(.patience, &patience)
         try read(.optimizer, &optimizer)

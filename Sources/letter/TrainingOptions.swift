@@ -10,10 +10,19 @@ extension GradientFlow: ExpressibleByArgument {
     static var allValueStrings: [String] { allCases.map(\.defaultValueDescription) }
 }
 
-/// Settings of a training run that the command line may change.
+extension TrainingPreset: ExpressibleByArgument {}
+
+/// Settings of a training run that the command line may change. What is not given is the preset's.
 struct TrainingOptions: ParsableArguments {
-    @Option(help: "Passes over all items.")
-    var epochs = TrainingSettings().epochs
+    @Option(help: "Settings to start from: those that did best on real data, or the published ones.")
+    var preset = TrainingPreset.recommended
+
+    @Option(
+        help: """
+            Passes over all items (recommended: 280, published: 200), those of the warm-up and of the decoder alone \
+            included; recommended settings divide them among the three.
+            """)
+    var epochs: Int?
 
     @Option(help: "Seed of everything random.")
     var seed = TrainingSettings().seed
@@ -32,19 +41,19 @@ struct TrainingOptions: ParsableArguments {
     var codes = TrainingSettings().codesPerLevel
 
     @Option(help: "Weight of the collaborative loss.")
-    var alpha = TrainingSettings().alpha
+    var alpha: Float?
 
     @Option(help: "Weight of the diversity loss.")
-    var beta = TrainingSettings().beta
+    var beta: Float?
 
     @Option(help: "Epochs in which alpha rises from 0 to its value.")
-    var alphaWarmup = TrainingSettings().alphaWarmup
+    var alphaWarmup: Int?
 
     @Option(help: "Epochs in which beta rises from 0 to its value.")
-    var betaWarmup = TrainingSettings().betaWarmup
+    var betaWarmup: Int?
 
     @Option(help: "Which gradients reach the codebooks: as-published, or as-paper-reads, the collaborative loss's too.")
-    var gradientFlow = TrainingSettings().gradientFlow
+    var gradientFlow: GradientFlow?
 
     @Option(
         help: """
@@ -54,35 +63,37 @@ struct TrainingOptions: ParsableArguments {
     var sinkhorn: EpsilonList?
 
     @Option(help: "Epochs between two re-seedings of codes that no item has; 0 for none.")
-    var reseedInterval = TrainingSettings().reseedInterval
+    var reseedInterval: Int?
 
     @Option(help: "Epochs between two refits of all codebooks by constrained k-means; 0 for none.")
-    var refitInterval = TrainingSettings().refitInterval
+    var refitInterval: Int?
 
     @Option(help: "Items in a batch.")
-    var batch = TrainingSettings().batch
+    var batch: Int?
 
     @Option(help: "Step size of AdamW.")
-    var learningRate = TrainingSettings().optimizer.learningRate
+    var learningRate: Double?
 
     @Option(help: "Share of the step size that is left in the last epoch; it falls evenly.")
-    var finalLearningRate = TrainingSettings().finalLearningRate
+    var finalLearningRate: Double?
 
     @Option(help: "Weight decay of AdamW.")
-    var weightDecay = TrainingSettings().optimizer.weightDecay
+    var weightDecay: Double?
 
     @Option(help: "Epochs between two measurements of the collision rate.")
-    var evaluationInterval = TrainingSettings().evaluationInterval
+    var evaluationInterval: Int?
 
     @Option(help: "End when so many measurements in a row were not lower than the lowest before; 0 runs all epochs.")
-    var patience = TrainingSettings().patience
+    var patience: Int?
+
+    @OptionGroup var stages: StageOptions
 
     @Option(help: "Threads of matrix products; another number may change the last bits.")
     var threads = TrainingSettings().threads
 
     @Option(
         help:
-            "What embeddings are multiplied by after they were made unit length; the root of their width if not given.")
+            "What embeddings are multiplied by after they were made unit length; published: the root of their width.")
     var inputFactor: Float?
 
     @Flag(help: "Train on embeddings as they are, instead of at unit length times a factor.")
@@ -99,31 +110,39 @@ struct TrainingOptions: ParsableArguments {
 
     /// The settings they amount to.
     var settings: TrainingSettings {
-        var settings = TrainingSettings()
-        settings.epochs = epochs
+        var settings = TrainingSettings(preset, epochs: epochs)
+        func set<T>(_ path: WritableKeyPath<TrainingSettings, T>, _ value: T?) {
+            if let value { settings[keyPath: path] = value }
+        }
         settings.seed = seed
         settings.hiddenWidths = widths.values
         settings.latentWidth = latent
         settings.levels = levels
         settings.codesPerLevel = codes
-        (settings.alpha, settings.beta) = (alpha, beta)
-        (settings.alphaWarmup, settings.betaWarmup) = (alphaWarmup, betaWarmup)
-        settings.gradientFlow = gradientFlow
+        settings.threads = threads
+        // A preset's ε are for four levels; other numbers of levels take the first.
+        settings.upperSinkhornEpsilons = Array(settings.upperSinkhornEpsilons.prefix(max(0, levels - 1)))
+        settings.finalRefitLevel = min(settings.finalRefitLevel, max(0, levels))
         if let sinkhorn {
             settings.upperSinkhornEpsilons = Array(sinkhorn.values.dropLast())
             settings.sinkhornEpsilon = sinkhorn.values.last ?? 0
         }
-        settings.reseedInterval = reseedInterval
-        settings.refitInterval = refitInterval
-        settings.batch = batch
-        settings.optimizer.learningRate = learningRate
-        settings.finalLearningRate = finalLearningRate
-        settings.optimizer.weightDecay = weightDecay
-        settings.evaluationInterval = evaluationInterval
-        settings.patience = patience
-        settings.threads = threads
-        settings.scaling =
-            noScaling ? InputScaling.none : inputFactor.map { InputScaling(unitLength: true, factor: $0) }
+        set(\.alpha, alpha)
+        set(\.beta, beta)
+        set(\.alphaWarmup, alphaWarmup)
+        set(\.betaWarmup, betaWarmup)
+        set(\.gradientFlow, gradientFlow)
+        set(\.reseedInterval, reseedInterval)
+        set(\.refitInterval, refitInterval)
+        set(\.batch, batch)
+        set(\.optimizer.learningRate, learningRate)
+        set(\.finalLearningRate, finalLearningRate)
+        set(\.optimizer.weightDecay, weightDecay)
+        set(\.evaluationInterval, evaluationInterval)
+        set(\.patience, patience)
+        stages.apply(to: &settings)
+        if noScaling { settings.scaling = InputScaling.none }
+        if let inputFactor { settings.scaling = InputScaling(unitLength: true, factor: inputFactor) }
         return settings
     }
 }
