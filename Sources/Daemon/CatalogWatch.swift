@@ -64,19 +64,18 @@ actor CatalogWatch {
     ///
     /// - Throws: `CatalogError` while it is missing or cannot be read; the next call tries again.
     func look() throws -> (version: CatalogVersion, format: CatalogFormat) {
-        let reader = try doubting {
+        let (reader, version) = try doubting {
             let reader = try opened()
             try reader.confirmSize()
-            return reader
+            return (reader, try reader.version())
         }
-        let (version, format) = (try reader.version(), reader.format)
-        let look = board.looksSoFar + 1
+        let format = reader.format
+        let number = board.looked()
         board.change {
-            if $0.seen != version { $0.lastChange = look }
+            if $0.seen != version { $0.lastChange = number }
             $0.seen = version
             $0.format = format
         }
-        board.looked()
         clearDeadReaders(reader)
         if let waiter, waiter.version != version { wake() }
         return (version, format)
@@ -122,7 +121,7 @@ actor CatalogWatch {
     private func watch() {
         guard let waiter else { return }
         let glance = reader.flatMap { CatalogGlance($0, at: waiter.version) }
-        let most = max(1, Int(Self.readerCheck / interval))
+        let most = max(1, Int(readerCheck / interval))
         // Of this thread alone, on which both run.
         nonisolated(unsafe) var glances = 0
         thread.every(interval) { [weak self, board] in
