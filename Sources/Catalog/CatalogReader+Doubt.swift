@@ -37,7 +37,4 @@ extension CatalogReader {
             throw CatalogError(damage, path)
         }
     }
-
-    /// Refuses a file that lost its end, before anything reads there. Two system calls.
-    package func confirmSize() throws { try Self.checkSize(environment) }
 }

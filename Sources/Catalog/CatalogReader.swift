@@ -65,6 +65,8 @@ package final class CatalogReader {
     let embeddings: LMDBDatabase
     /// Whether `meta` was rewritten since the catalog was opened.
     private var formatChanged = false
+    /// Bytes that the file had when it was last found long enough.
+    private var confirmedBytes = 0
 
     /// Opens the catalog in the folder `path`.
     ///
@@ -137,9 +139,8 @@ package final class CatalogReader {
     /// Whether a snapshot taken now would have this version, and this reader would take it. One system call: this is
     /// what an idle daemon does twenty times a second.
     package func isAt(_ version: CatalogVersion) -> Bool {
-        guard let bytes = bytesOfCurrent, let required = environment.requiredFileSize, bytes >= required else {
-            return false
-        }
+        // A file that became shorter may have lost what was committed.
+        guard let bytes = bytesOfCurrent, bytes >= confirmedBytes else { return false }
         return version.device == environment.identity.device && version.inode == environment.identity.inode
             && version.transaction == environment.lastTransaction && version.boot == boot
     }
@@ -345,11 +346,18 @@ package final class CatalogReader {
             dimension: width, elementType: elementType, embeddingModel: try read("embedding_model") ?? "")
     }
 
+    /// Refuses a file that lost its end, before anything reads there. A system call.
+    package func confirmSize() throws {
+        let bytes = environment.fileSize ?? 0
+        try Self.checkSize(environment)
+        confirmedBytes = bytes
+    }
+
     /// Refuses a file that is shorter than its last commit says, before a read past its end kills the process.
     static func checkSize(_ environment: LMDBEnvironment) throws {
-        let (size, required) = (environment.fileSize, environment.requiredFileSize)
-        if let size, let required, size >= required { return }
-        guard let size, required != nil, try FileTail.isFree(environment, fileSize: size) else {
+        let (size, required) = (environment.fileSize ?? 0, environment.requiredFileSize)
+        if let required, size >= required { return }
+        guard required != nil, try FileTail.isFree(environment, fileSize: size) else {
             throw CatalogError.truncated(environment.path, size: size, required: required)
         }
     }

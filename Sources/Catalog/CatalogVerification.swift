@@ -61,7 +61,7 @@ private struct PageWalk {
 
     init(pages: SnapshotPages) {
         self.pages = pages
-        met = [UInt64](repeating: 0, count: Int(pages.lastPage / 64) + 1)
+        met = [UInt64](repeating: 0, count: Int(pages.pagesInFile / 64) + 1)
     }
 
     mutating func report() throws -> CatalogVerification.Report {
@@ -91,7 +91,8 @@ private struct PageWalk {
                 guard number >= 2, number <= pages.lastPage else {
                     throw PageDamage(page: number, what: "it is said to be free, and there is no such page")
                 }
-                guard !sound || inUse[Int(number / 64)] & (1 << (number % 64)) == 0 else {
+                let isInFile = number < pages.pagesInFile
+                guard !sound || !isInFile || inUse[Int(number / 64)] & (1 << (number % 64)) == 0 else {
                     throw PageDamage(page: number, what: "it is in use and said to be free")
                 }
                 free += 1

@@ -94,6 +94,8 @@ struct SnapshotPages {
 
     let pageSize: Int
     let lastPage: UInt64
+    /// Pages that the file holds.
+    var pagesInFile: UInt64 { UInt64(bytes.count / pageSize) }
     /// The tree of free pages, and the tree that holds the named databases.
     let free: Tree
     let main: Tree
@@ -120,9 +122,6 @@ struct SnapshotPages {
             free = Tree(UnsafeRawBufferPointer(rebasing: meta[40..<88]))
             main = Tree(UnsafeRawBufferPointer(rebasing: meta[88..<136]))
             lastPage = meta.loadUnaligned(fromByteOffset: 136, as: UInt64.self)
-            guard lastPage < UInt64(bytes.count / pageSize) else {
-                throw PageDamage(page: lastPage, what: "the file ends before its last page")
-            }
             // The meta page was not rewritten while it was read.
             guard meta.loadUnaligned(fromByteOffset: 144, as: UInt64.self) == transaction else { return nil }
             return
@@ -181,8 +180,8 @@ struct SnapshotPages {
         let count = UInt64(bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
         guard bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self) == first,
             bytes.loadUnaligned(fromByteOffset: 10, as: UInt16.self) & ~0x10 == 4,
-            count >= UInt64((16 + node.valueLength + pageSize - 1) / pageSize), count <= lastPage,
-            first + count - 1 <= lastPage
+            count >= UInt64((16 + node.valueLength + pageSize - 1) / pageSize), count <= pagesInFile,
+            first + count <= pagesInFile
         else { throw PageDamage(page: first, what: "it does not begin a value of \(node.valueLength) bytes") }
         return count
     }
@@ -196,7 +195,8 @@ struct SnapshotPages {
     }
 
     private func raw(_ number: UInt64) throws -> UnsafeRawBufferPointer {
-        guard number >= 2, number <= lastPage else {
+        // The last pages of a whole file may be missing: LMDB writes none that was given back in its own transaction.
+        guard number >= 2, number <= lastPage, number < pagesInFile else {
             throw PageDamage(page: number, what: "something points to it, and there is no such page")
         }
         let start = Int(number) * pageSize

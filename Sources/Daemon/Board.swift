@@ -57,16 +57,14 @@ final class Board: Sendable {
         return copy
     }
 
-    /// Looks since start.
-    var looksSoFar: Int { looks.load(ordering: .relaxed) }
-
     /// Changes something.
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
-    /// Notes a look.
-    func looked() {
+    /// Notes a look. Returns its number.
+    @discardableResult
+    func looked() -> Int {
         lastLook.store(monotonicNanoseconds(), ordering: .relaxed)
-        looks.wrappingAdd(1, ordering: .relaxed)
+        return looks.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
     /// Notes what went wrong at a place, or that it is well again. Returns whether that is news.

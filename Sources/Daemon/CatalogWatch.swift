@@ -64,19 +64,18 @@ actor CatalogWatch {
     ///
     /// - Throws: `CatalogError` while it is missing or cannot be read; the next call tries again.
     func look() throws -> (version: CatalogVersion, format: CatalogFormat) {
-        let reader = try doubting {
+        let (reader, version) = try doubting {
             let reader = try opened()
             try reader.confirmSize()
-            return reader
+            return (reader, try reader.version())
         }
-        let (version, format) = (try reader.version(), reader.format)
-        let look = board.looksSoFar + 1
+        let format = reader.format
+        let number = board.looked()
         board.change {
-            if $0.seen != version { $0.lastChange = look }
+            if $0.seen != version { $0.lastChange = number }
             $0.seen = version
             $0.format = format
         }
-        board.looked()
         clearDeadReaders(reader)
         if let waiter, waiter.version != version { wake() }
         return (version, format)

@@ -108,16 +108,6 @@ final class Ingest: Sendable {
         }
     }
 
-    /// Whether an fsync failed. Nobody knows then what is on the disk, and a later fsync that succeeds says nothing of
-    /// it: only a new start can find out.
-    private static func isFatal(_ error: any Error) -> Bool {
-        switch error {
-        case let error as StoreError: error.reason == .sync || error.reason == .io
-        case let error as FilesFailure: error.isSyncFailure
-        default: false
-        }
-    }
-
     // MARK: - The loop
 
     /// Runs until cancelled.
@@ -182,14 +172,6 @@ final class Ingest: Sendable {
             return nil
         }
         return version
-    }
-
-    /// Whether an error concerns the generation it was met with, and not the catalog, the disk or the process.
-    private static func isOfOneGeneration(_ error: any Error) -> Bool {
-        switch error {
-        case is CatalogError, is CancellationError: false
-        default: !isFatal(error)
-        }
     }
 
     private func catchUp(_ pipeline: GenerationPipeline, _ format: CatalogFormat) async throws {

@@ -67,7 +67,7 @@ struct DamageTests {
             let kind = Self.kinds[round % Self.kinds.count]
             let seed = round / Self.kinds.count + 1
             let site = try copy(whole)
-            let what = try await site.answer("damage.py", site.catalog, kind, "--seed", "\(seed)")
+            let what = try await site.answer("catalog_damage.py", site.catalog, kind, "--seed", "\(seed)")
             let (status, restarts) = try await supervise(site)
             #expect(restarts <= 1, "\(what) \(site.logText)")
             restarted += restarts
@@ -94,7 +94,7 @@ struct DamageTests {
         try await site.start()
         try await site.letterOK("wait", "--caught-up")
         try await site.stop(SIGKILL)
-        _ = try await site.answer("damage.py", site.catalog, "noise", "--seed", "3")
+        _ = try await site.answer("catalog_damage.py", site.catalog, "noise", "--seed", "3")
         try await site.start()
         let status = try await site.status { problems($0).contains("catalog.damaged") }
         #expect(status["state"] as? String == "degraded")

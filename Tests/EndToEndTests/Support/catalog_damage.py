@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Damages a catalog's file as a bad disk, a lost write or a bad copy would, by a seed.
 
-usage: damage.py CATALOG KIND --seed S
+usage: catalog_damage.py CATALOG KIND --seed S
 
 Prints what was done. Pages are chosen among those that the last commit uses. Kinds:
   zero      a page is zeros                       half    the second half of a page is zeros
