@@ -68,10 +68,12 @@ let package = Package(
 
         // The catalog and the index.
         room("Catalog", ["CLMDB", "CXXHash", "Vocabulary"], settings: numeric),
+        room("Trie", ["CXXHash", "Files", "Vocabulary"], settings: numeric),
         room(
-            "SQLiteStore", ["Vocabulary", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")], settings: numeric),
+            "SQLiteStore", ["Files", "Vocabulary", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")],
+            settings: numeric),
         .target(
-            name: "IdentifierIndex", dependencies: ["SQLiteStore", "Vocabulary", grdb],
+            name: "IdentifierIndex", dependencies: ["CXXHash", "Files", "SQLiteStore", "Trie", "Vocabulary", grdb],
             resources: [.embedInCode("index.sql")], swiftSettings: numeric),
         .target(
             name: "Generations", dependencies: ["Files", "SQLiteStore", "Tokenizer", "Vocabulary", grdb],
@@ -95,8 +97,8 @@ let package = Package(
         .executableTarget(
             name: "letter",
             dependencies: [
-                "Catalog", "ControlAPI", "ControlClient", "Files", "Numerics", "TextEmbedding", "Tokenizer",
-                "Vocabulary", arguments,
+                "Catalog", "ControlAPI", "ControlClient", "Files", "Generations", "IdentifierIndex", "Numerics",
+                "TextEmbedding", "Tokenizer", "Trie", "Vocabulary", arguments,
             ], swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
@@ -109,8 +111,12 @@ let package = Package(
             "Tokenizer", ["Autodiff", "Files", "Numerics", "Tokenizer", "Vocabulary"], resources: [.copy("Fixtures")]),
         tests("TextEmbedding", ["TextEmbedding", "Vocabulary"]),
         tests("Catalog", ["Catalog", "Vocabulary"]),
+        tests("Trie", ["Files", "Trie", "Vocabulary"]),
         tests("SQLiteStore", ["SQLiteStore", "Vocabulary", grdb]),
-        tests("IdentifierIndex", ["IdentifierIndex", "SQLiteStore", "Vocabulary"]),
+        .testTarget(
+            name: "IdentifierIndexTests",
+            dependencies: ["IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", "Vocabulary", grdb],
+            exclude: ["Fixtures"], swiftSettings: common),
         tests("Generations", ["Files", "Generations", "Tokenizer", "Vocabulary"]),
         tests("ControlAPI", ["ControlAPI", "Vocabulary"]),
         tests("Daemon", ["Daemon", "Vocabulary", log]),

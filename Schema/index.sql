@@ -6,6 +6,8 @@
 
 -- What the index belongs to: generation, levels, codes, model (SHA-256), policy (for collisions: reassign, suffix or
 -- share; from migration 3 on), kernel (of the BLAS that encoded; absent where that was not recorded).
+-- And, changed by each transaction: commit (its number, and a number drawn at random for it), journal (that commit which
+-- last wrote to index.journal, and where its frame begins and ends).
 CREATE TABLE fact (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL

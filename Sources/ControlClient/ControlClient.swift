@@ -100,6 +100,20 @@ package actor ControlClient {
         try decode(call("POST", "/v1/catalog/confirm", [], repeatable: false))
     }
 
+    /// Whether all is well; `deep` takes seconds per million items.
+    package func doctor(deep: Bool) throws -> ChecksAnswer {
+        try decode(call("GET", "/v1/doctor?deep=\(deep)", patience: Self.checkPatience))
+    }
+
+    /// Whether the index of a generation, nil: the active one, and the catalog say the same.
+    package func verify(generation: Int?) throws -> ChecksAnswer {
+        let query = generation.map { "?generation=\($0)" } ?? ""
+        return try decode(call("GET", "/v1/index/verify\(query)", patience: Self.checkPatience))
+    }
+
+    /// Seconds that checks of a large index may take.
+    private static let checkPatience = 3_600
+
     /// Waits until every commit so far is answered for; throws a failure of kind `temporary` at the timeout.
     package func waitCaughtUp(timeoutSeconds: Double) throws -> Status {
         let body = WaitRequest(timeoutSeconds: timeoutSeconds).jsonBytes

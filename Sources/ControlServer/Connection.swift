@@ -134,6 +134,8 @@ struct Connection: Sendable {
         case .metrics:
             let text = Metrics.text(try await service.status(), connections: table.counts)
             return Response(type: .metrics, body: Array(text.utf8))
+        case .doctor(let deep): return try .encoded(try await service.doctor(deep: deep))
+        case .verify(let generation): return try .encoded(try await service.verify(generation: generation))
         case .upload, .dump: throw wrongCount()
         }
     }

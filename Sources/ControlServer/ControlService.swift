@@ -47,6 +47,12 @@ package protocol ControlService: Sendable {
     /// Has deletions applied that wait for confirmation; a conflict if none do.
     func confirmDeletions() async throws -> ConfirmAnswer
 
+    /// Looks whether all is well; if `deep`, proves that the parts of each index say the same.
+    func doctor(deep: Bool) async throws -> ChecksAnswer
+
+    /// Proves that the index of a generation (nil: the active one) and the catalog say the same.
+    func verify(generation: Int?) async throws -> ChecksAnswer
+
     /// Returns when every commit made to the catalog before the call is answered for.
     ///
     /// Throws a failure of kind `temporary` when that takes longer than `timeout`.

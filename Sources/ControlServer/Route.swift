@@ -20,6 +20,8 @@ enum Route: Sendable, Hashable {
     case wait
     case dump
     case metrics
+    case doctor(deep: Bool)
+    case verify(generation: Int?)
 
     /// Methods and path templates of all routes, as the OpenAPI description has them.
     static let templates: [(method: String, path: String)] = [
@@ -28,7 +30,8 @@ enum Route: Sendable, Hashable {
         ("GET", "/v1/collisions"), ("GET", "/v1/quarantine"), ("GET", "/v1/generations"), ("POST", "/v1/generations"),
         ("POST", "/v1/generations/{number}/promote"), ("POST", "/v1/catalog/confirm"),
         ("PUT", "/v1/uploads/{name}/{file}"), ("POST", "/v1/wait"),
-        ("GET", "/v1/dump"), ("GET", "/v1/metrics"), ("GET", "/metrics"),
+        ("GET", "/v1/dump"), ("GET", "/v1/metrics"), ("GET", "/metrics"), ("GET", "/v1/doctor"),
+        ("GET", "/v1/index/verify"),
     ]
 
     /// Whether it changes something, so that only listed users may call it.
@@ -86,6 +89,7 @@ enum Route: Sendable, Hashable {
             case ("items", _): return ([.GET], { _, _ in .item(try item(bytes[2])) })
             case ("identifiers", "lookup"): return ([.POST], { _, _ in .lookupIdentifiers })
             case ("catalog", "confirm"): return ([.POST], { _, _ in .confirm })
+            case ("index", "verify"): return ([.GET], { .verify(generation: try $1.number("generation")) })
             case ("trie", "next"): return ([.POST], { _, _ in .next })
             case ("trie", "items"):
                 return (
@@ -123,6 +127,7 @@ enum Route: Sendable, Hashable {
         case "wait": ([.POST], { _, _ in .wait })
         case "dump": ([.GET], { _, _ in .dump })
         case "metrics": ([.GET], { _, _ in .metrics })
+        case "doctor": ([.GET], { .doctor(deep: try $1.flag("deep")) })
         default: nil
         }
     }
@@ -180,6 +185,26 @@ private struct Query {
             (1...RequestLimits.page).contains(limit)
         else { throw Route.badParameter("limit", text, "a number from 1 to \(RequestLimits.page)") }
         return limit
+    }
+
+    /// A whole number, or nil if it is not given.
+    mutating func number(_ name: String) throws -> Int? {
+        guard let value = parameters.removeValue(forKey: name) else { return nil }
+        let text = String(decoding: value, as: UTF8.self)
+        guard value.count <= 9, value.allSatisfy({ (48...57).contains($0) }), let number = Int(text) else {
+            throw Route.badParameter(name, text, "a whole number")
+        }
+        return number
+    }
+
+    /// `true` or `false`; false if it is not given.
+    mutating func flag(_ name: String) throws -> Bool {
+        guard let value = parameters.removeValue(forKey: name) else { return false }
+        switch String(decoding: value, as: UTF8.self) {
+        case "true": return true
+        case "false": return false
+        case let text: throw Route.badParameter(name, text, "true or false")
+        }
     }
 
     func end() throws {

@@ -11,6 +11,8 @@ final class Board: Sendable {
         var active: GenerationPipeline?
         /// Generations under construction and candidates, kept up to date beside the active one.
         var others: [GenerationPipeline] = []
+        /// Why the generation that the registry calls active does not answer, if that is so.
+        var refused: (any Failure)?
         /// The version that the last look saw; nil while the catalog cannot be read.
         var seen: CatalogVersion?
         var format: CatalogFormat?
@@ -42,6 +44,8 @@ final class Board: Sendable {
         case generation(Int)
         /// The BLAS kernels that a generation's index was made with: worth knowing, nothing is wrong.
         case kernel(Int)
+        /// A generation's trie in memory.
+        case trie(Int)
     }
 
     private let state = Mutex(State())

@@ -12,6 +12,7 @@ internal import Vocabulary
 /// Answers of the daemon: each call takes the generation that is active when it begins, and names it.
 final class DaemonService: ControlService {
     let catalogPath: String
+    let socketPath: String
     let catalog: CatalogWatch
     let state: StateDirectory
     let registry: GenerationRegistry
@@ -31,10 +32,12 @@ final class DaemonService: ControlService {
     private static let mostDumps = 2
 
     init(
-        catalogPath: String, catalog: CatalogWatch, state: StateDirectory, registry: GenerationRegistry, board: Board,
+        catalogPath: String, socketPath: String, catalog: CatalogWatch, state: StateDirectory,
+        registry: GenerationRegistry, board: Board,
         ingest: Ingest, disk: BlockingPool, logger: Logger
     ) {
         self.catalogPath = catalogPath
+        self.socketPath = socketPath
         self.catalog = catalog
         self.state = state
         self.registry = registry
@@ -125,7 +128,7 @@ final class DaemonService: ControlService {
     private func read<R: Sendable>(
         _ body: @escaping @Sendable (GenerationPipeline) throws -> R
     ) async throws -> R {
-        guard let active = board.now.active else { throw DaemonError.noGeneration }
+        guard let active = board.now.active else { throw board.now.refused ?? DaemonError.noGeneration }
         return try await disk.run { try body(active) }
     }
 
@@ -161,7 +164,7 @@ final class DaemonService: ControlService {
                     "The prefix \(long) has \(long.count) codes; identifiers of generation \(active.number) have \(length).",
                     remedy: "Give at most \(length) codes.")
             }
-            let answers = zip(prefixes, try active.index.children(of: prefixes)).map { prefix, children in
+            let answers = zip(prefixes, try active.index.successors(of: prefixes)).map { prefix, children in
                 TrieAnswer(prefix: prefix, next: children.next, items: children.items, generation: active.number)
             }
             return TrieAnswers(generation: active.number, answers: answers)
@@ -206,7 +209,7 @@ final class DaemonService: ControlService {
     }
 
     func dump(_ write: @Sendable (DumpBatch) async throws -> Void) async throws {
-        guard let active = board.now.active else { throw DaemonError.noGeneration }
+        guard let active = board.now.active else { throw board.now.refused ?? DaemonError.noGeneration }
         try dumpsUnderWay.withLock { count in
             guard count < Self.mostDumps else {
                 throw DaemonError(

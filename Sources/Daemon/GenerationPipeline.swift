@@ -13,6 +13,8 @@ struct PipelineThreads: Sendable {
     let ahead = BlockingPool(name: "ahead", threads: 1)
     /// Where it is noted what is being encoded.
     let record: RunRecord
+    /// Where tries are loaded into memory and merged.
+    let trie = BlockingPool(name: "trie", threads: 1)
 }
 
 /// One generation at work: its frozen tokenizer and its index.

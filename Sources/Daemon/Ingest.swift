@@ -249,25 +249,32 @@ final class Ingest: Sendable {
                 board.change { state in
                     if record.stage == .active { state.active = pipeline } else { state.others.append(pipeline) }
                 }
-                if record.stage == .active { pipeline.settled() }
+                if record.stage == .active {
+                    pipeline.settled()
+                    pipeline.loadTrie(board: board, logger: logger)
+                }
             } catch {
                 if Self.isFatal(error) { throw error }
                 logger.error(
                     "a generation cannot be opened", metadata: ["generation": "\(record.number)", "error": "\(error)"])
                 board.note(.generation(record.number), error)
+                // Whoever asks is told why nothing answers.
+                if record.stage == .active { board.change { $0.refused = error as? any Failure } }
             }
         }
     }
 
     private func open(_ record: GenerationRecord, model: TokenizerModel?) async throws -> GenerationPipeline {
         let kernel = BLASKernels.name
-        let pipeline = try await disk.run { [registry, state, threads, policy, rules] in
+        let pipeline = try await disk.run { [registry, state, threads, policy, rules, logger] in
             let model = try model ?? registry.model(record.number)
             let index = try IdentifierIndex(
                 path: state.index(record.number),
                 facts: .init(
                     generation: record.number, levels: model.levels, codesPerLevel: model.codesPerLevel,
-                    model: record.model, policy: policy, kernel: kernel))
+                    model: record.model, policy: policy, kernel: kernel),
+                mustExist: record.stage != .building, background: { threads.trie.start($0) })
+            index.report(to: logger)
             return try GenerationPipeline(
                 number: record.number, model: model, index: index, rules: rules, threads: threads)
         }
@@ -306,10 +313,13 @@ final class Ingest: Sendable {
             if let old = state.active {
                 state.problems[.generation(old.number)] = nil
                 state.problems[.kernel(old.number)] = nil
+                state.problems[.trie(old.number)] = nil
             }
             state.active = pipeline
+            state.refused = nil
         }
         pipeline.settled()
+        pipeline.loadTrie(board: board, logger: logger)
         logger.notice("generation is active", metadata: ["generation": "\(pipeline.number)"])
     }
 

@@ -62,6 +62,7 @@ package struct LetterDaemon: Sendable {
             if let crash = record.crash { metadata = ["signal": "\(crash.signal)", "thread": "\(crash.thread)"] }
             logger.notice("the last run did not end in order; the catalog is verified first", metadata: metadata)
         }
+        registry.opening.report(of: "registry", to: logger)
         let board = Board()
         let catalog = CatalogWatch(
             path: configuration.catalog, interval: configuration.pollInterval,
@@ -73,7 +74,8 @@ package struct LetterDaemon: Sendable {
             now: DaemonService.milliseconds)
         try await ingest.open()
         let service = DaemonService(
-            catalogPath: configuration.catalog, catalog: catalog, state: state, registry: registry, board: board,
+            catalogPath: configuration.catalog, socketPath: configuration.socket, catalog: catalog, state: state,
+            registry: registry, board: board,
             ingest: ingest, disk: disk, logger: logger)
 
         let server = ControlServer(socket: socket, service: service, logger: logger)

@@ -27,7 +27,7 @@ package enum FileSystem {
             let file = try OpenFile(temporary, .create)
             try file.write(bytes)
             try file.sync()
-            guard rename(temporary, path) == 0 else { throw FilesFailure.system("rename to", path, errno: errno) }
+            guard Glibc.rename(temporary, path) == 0 else { throw FilesFailure.system("rename to", path, errno: errno) }
         } catch {
             unlink(temporary)
             throw error
@@ -104,6 +104,12 @@ package enum FileSystem {
     /// Renames, and fails (`files.exists`) where `to` is there already. Syncs nothing.
     package static func renameNew(_ from: String, to: String) throws {
         guard letter_rename_new(from, to) == 0 else { throw FilesFailure.system("rename to", to, errno: errno) }
+    }
+
+    /// Renames, replacing what is at `to`, and makes sure that the directory's names are on the disk.
+    package static func rename(_ from: String, to: String) throws {
+        guard Glibc.rename(from, to) == 0 else { throw FilesFailure.system("rename to", to, errno: errno) }
+        try syncDirectory(parent(of: to))
     }
 
     /// The directory a path is in: `a/b` → `a`, `b` → `.`, `/b` → `/`.

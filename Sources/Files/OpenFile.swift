@@ -26,6 +26,8 @@ package final class OpenFile: Sendable {
         case read
         /// Make a new file for writing; one that is there already is an error.
         case create
+        /// Read and write what is there, made empty if it is not.
+        case update
     }
 
     /// Opens a file, close-on-exec.
@@ -36,6 +38,7 @@ package final class OpenFile: Sendable {
             switch mode {
             case .read: O_RDONLY | O_CLOEXEC
             case .create: O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+            case .update: O_RDWR | O_CREAT | O_CLOEXEC
             }
         guard let descriptor = retrying({ open(path, flags, 0o644) }) else {
             throw FilesFailure.system("open", path, errno: errno)
@@ -103,6 +106,28 @@ package final class OpenFile: Sendable {
                 throw FilesFailure.system("write", path, errno: errno)
             }
             done += count
+        }
+    }
+
+    /// Writes all of these bytes at `offset`.
+    package func write(_ bytes: [UInt8], at offset: Int) throws {
+        try bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            var done = 0
+            while done < buffer.count {
+                let part = min(buffer.count - done, 1 << 30)
+                guard let count = retrying({ pwrite(descriptor, base + done, part, off_t(offset + done)) }) else {
+                    throw FilesFailure.system("write", path, errno: errno)
+                }
+                done += count
+            }
+        }
+    }
+
+    /// Cuts the file off at `size`.
+    package func truncate(to size: Int) throws {
+        guard retrying({ ftruncate(descriptor, off_t(size)) }) != nil else {
+            throw FilesFailure.system("truncate", path, errno: errno)
         }
     }
 

@@ -1,6 +1,6 @@
 internal import Files
 internal import GRDB
-internal import SQLiteStore
+package import SQLiteStore
 package import Tokenizer
 internal import Vocabulary
 
@@ -28,6 +28,9 @@ package final class GenerationRegistry: Sendable {
     private let state: StateDirectory
     private let store: SQLiteStore
 
+    /// What was done to the registry's file when it was opened.
+    package var opening: SQLiteStore.Opening { store.opening }
+
     /// The files of a model.
     private static let files = [ModelDirectory.manifestName, ModelDirectory.weightsName]
 
@@ -41,6 +44,7 @@ package final class GenerationRegistry: Sendable {
             path: state.registry,
             settings: .init(
                 applicationID: Self.applicationID, migrations: Migrations(schema: PackageResources.registry_sql)))
+        if !FileSystem.exists(state.registryBackup) { try backUp() }
         let known = Set(try generations().map { state.generation($0.number) })
         for name in try FileSystem.list(state.path + "/generations") {
             // A folder becomes a generation by its row; without one, the process died between the two.
@@ -120,6 +124,7 @@ package final class GenerationRegistry: Sendable {
                 arguments: [number, now, record.model])
             try audit(database, "publish", number, record.model, now)
         }
+        try backUp()
         return (record, model)
     }
 
@@ -130,6 +135,7 @@ package final class GenerationRegistry: Sendable {
                 sql: "UPDATE generation SET state = 'candidate' WHERE number = ? AND state = 'building'",
                 arguments: [number])
         }
+        try backUp()
     }
 
     /// A generation that was never active cannot be used, and why.
@@ -141,6 +147,7 @@ package final class GenerationRegistry: Sendable {
                     """, arguments: [detail, number])
             try audit(database, "fail", number, detail, now)
         }
+        try backUp()
     }
 
     /// Makes a generation the active one and retires the one that was, in one transaction.
@@ -160,6 +167,16 @@ package final class GenerationRegistry: Sendable {
                 sql: "UPDATE generation SET state = 'active', promoted = ? WHERE number = ?", arguments: [now, number])
             try audit(database, "promote", number, "", now)
         }
+        try backUp()
+    }
+
+    /// Keeps a copy of the registry beside it: it is small, changes seldom, and nothing else says which generation is
+    /// the active one.
+    private func backUp() throws { try store.backUp(to: state.registryBackup) }
+
+    /// What `PRAGMA quick_check`, or if `deep` `integrity_check`, finds wrong with the registry.
+    package func problems(deep: Bool) throws -> [String] {
+        deep ? try store.integrityProblems() : try store.quickProblems()
     }
 
     private func audit(_ database: Database, _ verb: String, _ number: Int, _ detail: String, _ now: Int) throws {

@@ -39,6 +39,9 @@ package final class StateDirectory: Sendable {
     /// The registry's file.
     package var registry: String { path + "/letterd.sqlite" }
 
+    /// The copy of the registry that is made after each of its changes.
+    package var registryBackup: String { path + "/letterd.backup.sqlite" }
+
     /// Folder of a generation, whether or not it is there.
     package func generation(_ number: Int) -> String {
         let digits = String(number)

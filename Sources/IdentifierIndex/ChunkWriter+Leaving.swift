@@ -39,6 +39,7 @@ extension ChunkWriter {
         try bury.run()
         tally.live -= 1
         tally.tombstones += 1
+        record.left(codes, by: item, bucket: bucket, isDeleted: isDeleted, since: now)
         occupied.hasTombstones = true
         for level in 1..<facts.identifierLength { nodes[codes.prefix(level), default: 0] -= 1 }
     }

@@ -35,6 +35,8 @@ struct ChunkWriter<Distances: ItemDistances> {
     var owners: [Identifier: Int] = [:]
     /// What is added to the trie's counts at the end of the chunk beside what is given, by path (prefix and code).
     var nodes: [Identifier: Int] = [:]
+    /// What is done to identifiers, for the journal and the trie in memory.
+    var record = AssignmentRecord()
     var tally: Tally
     let before: Tally
 
@@ -142,11 +144,13 @@ struct ChunkWriter<Distances: ItemDistances> {
         let bucket = try bucket(of: item.id, codes: codes)
         var status = ItemStanding.live
         if item.natural != bucket {
-            if rules.onEdit == .keep {
+            // Nobody knows whether an item was edited whose index was made again: it keeps what it had.
+            if rules.onEdit == .keep || before == nil {
                 status = .stale
             } else if item.natural == codes {
                 // What it was given for want of its natural codes are its natural codes now.
                 try forgetCollision(of: item.id)
+                record.explained(codes, of: item.id)
             } else if let place = try place(for: item, row: row, left: try tombstones(of: item.id)) {
                 try leave(codes, bucket: bucket, item: item.id, isDeleted: false)
                 try writeHistory(item.id, old: codes, new: place.codes, why: "reassigned")
@@ -156,7 +160,7 @@ struct ChunkWriter<Distances: ItemDistances> {
             }
         }
         if status == .stale { tally.stale += 1 }
-        if before != item.natural { try writeHistory(item.id, old: codes, new: codes, why: "edited") }
+        if before != nil, before != item.natural { try writeHistory(item.id, old: codes, new: codes, why: "edited") }
         try write(item, codes: codes, status: status)
     }
 
@@ -173,6 +177,9 @@ struct ChunkWriter<Distances: ItemDistances> {
             guard taken.insert(place.codes).inserted else { throw Self.taken(place.codes) }
         }
         given.append((place.codes, row))
+        record.given(
+            place.codes, to: item.id, bucket: place.bucket,
+            collision: place.rule.map { (place.rank, $0.rawValue) })
         if let rule = place.rule {
             try writeCollision(item.id, bucket: place.bucket, codes: place.codes, rank: place.rank, rule: rule)
         }

@@ -1,5 +1,8 @@
+internal import Files
 internal import GRDB
-internal import SQLiteStore
+package import SQLiteStore
+internal import Synchronization
+package import Trie
 package import Vocabulary
 
 /// The index of one generation: items, identifiers, trie, collisions, tombstones, quarantine and the catalog cursor.
@@ -43,40 +46,55 @@ package final class IdentifierIndex: Sendable {
     /// What the index is made for.
     package let facts: Facts
 
+    /// The file.
+    let path: String
     let store: SQLiteStore
+    /// Who was given what, also outside the database.
+    private let journal: AssignmentJournal
+    /// What was done about the journal.
+    package let journalOpening: JournalOpening
+    /// The trie in memory, once it is loaded.
+    let live: LiveTrie
+    /// The commit whose trie its file has, if it is known to have one.
+    let savedTrie = Mutex<Int?>(nil)
+    /// Whether `close` was called: what is loaded then is not needed any more.
+    let isClosing = Atomic(false)
 
-    /// 'LTRI'.
-    private static let applicationID: Int32 = 0x4C54_5249
+    /// What was done to the file when it was opened.
+    package var opening: SQLiteStore.Opening { store.opening }
+    /// Length of an identifier.
+    var length: Int { facts.identifierLength }
+
+    /// 'LTRI', and the schema.
+    static let settings = SQLiteStore.Settings(
+        applicationID: 0x4C54_5249, migrations: Migrations(schema: PackageResources.index_sql))
 
     /// Opens the index file at `path`, or makes it.
     ///
-    /// A new index is made for `facts`; one that is there keeps its collision policy and kernel, whatever `facts` says.
+    /// A new index is made for `facts`; one that is there keeps its collision policy and kernel, whatever `facts` says. A
+    /// file that was not closed in order is checked, also for items and identifiers that contradict each other.
     ///
-    /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model.
-    package init(path: String, facts: Facts) throws {
+    /// - Parameters:
+    ///   - mustExist: whether it was in use already, so that it must not begin anew if it is lost.
+    ///   - background: where the trie in memory is loaded and merged.
+    /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model;
+    ///   `index.older_than_journal`.
+    package init(
+        path: String, facts: Facts, mustExist: Bool = false, background: @escaping LiveTrie.Background = { $0() }
+    ) throws {
         var facts = facts
-        store = try SQLiteStore(
-            path: path,
-            settings: .init(
-                applicationID: Self.applicationID, migrations: Migrations(schema: PackageResources.index_sql)))
-        let expected = [
-            "generation": String(facts.generation), "levels": String(facts.levels),
-            "codes": String(facts.codesPerLevel), "model": facts.model,
-        ]
+        self.path = path
+        live = LiveTrie(background: background)
+        let isNew = try Self.isNew(path, facts: facts, mustExist: mustExist)
+        store = try SQLiteStore(path: path, settings: Self.settings)
+        let expected = facts.rows
         let stored = try store.read { database in
             try Row.fetchAll(database, sql: "SELECT name, value FROM fact").reduce(into: [String: String]()) {
                 $0[$1["name"]] = $1["value"]
             }
         }
         if stored.isEmpty {
-            try store.write { database in
-                var new = expected
-                new["policy"] = facts.policy.rawValue
-                new["kernel"] = facts.kernel
-                for (name, value) in new {
-                    try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
-                }
-            }
+            try store.write { try facts.write($0) }
         } else if let wrong = expected.sorted(by: { $0.key < $1.key }).first(where: { stored[$0.key] != $0.value }) {
             throw IndexError(
                 .mismatch, "\(path) has the \(wrong.key) '\(stored[wrong.key] ?? "")' where '\(wrong.value)' belongs.",
@@ -92,10 +110,18 @@ package final class IdentifierIndex: Sendable {
             facts.kernel = stored["kernel"]
         }
         self.facts = facts
+        if store.opening.wasUnclean { try Self.checkOwners(store, facts: facts, path: path) }
+        if isNew { try FileSystem.syncDirectory(FileSystem.parent(of: path)) }
+        (journal, journalOpening) = try Self.openJournal(of: path, store: store, facts: facts)
     }
 
-    /// Closes the file, its write-ahead log moved into it.
-    package func close() throws { try store.close() }
+    /// Closes the file, its write-ahead log moved into it, and keeps the trie for the next start.
+    package func close() throws {
+        isClosing.store(true, ordering: .relaxed)
+        try saveTrie()
+        live.drop()
+        try store.close()
+    }
 
     // MARK: - Writing
 
@@ -110,11 +136,23 @@ package final class IdentifierIndex: Sendable {
     package func apply(
         _ chunk: Chunk, distances: some ItemDistances, rules: AssignmentRules = AssignmentRules(), now: Int
     ) throws -> Tally {
-        try store.write { database in
+        let (tally, changes, commit, frame) = try store.write { database in
             var writer = try ChunkWriter(database, facts: facts, rules: rules, distances: distances, now: now)
             try writer.apply(chunk)
-            return writer.tally
+            let commit = try IndexCommit(database).next
+            try commit.write(database)
+            var frame: AssignmentJournal.Position?
+            if !writer.record.bytes.isEmpty {
+                // On the disk before the commit: what is answered is never without its record.
+                frame = try journal.append(
+                    writer.record.bytes, commit: commit.number, nonce: commit.nonce, time: now)
+                if let frame { try IndexCommit.write(frame, database) }
+            }
+            return (writer.tally, writer.record.changes, commit.number, frame)
         }
+        if let frame { journal.confirm(frame) }
+        live.publish(changes, commit: commit)
+        return tally
     }
 
     // MARK: - What the ingest asks
@@ -355,27 +393,5 @@ package final class IdentifierIndex: Sendable {
             }
             return dump
         }
-    }
-}
-
-/// Items and their identifiers, one behind another in two arrays.
-package struct IdentifierDump: Sendable {
-    private var bytes: [UInt8] = []
-    private var ends: [Int] = []
-    private var identifiers: [Identifier] = []
-
-    /// How many items there are.
-    package var count: Int { ends.count }
-
-    /// The item and identifier at a position. O(length of the id).
-    package subscript(index: Int) -> (item: ItemID, codes: Identifier) {
-        let start = index == 0 ? 0 : ends[index - 1]
-        return (ItemID(unchecked: Array(bytes[start..<ends[index]])), identifiers[index])
-    }
-
-    mutating func append(id: [UInt8], codes: Identifier) {
-        bytes.append(contentsOf: id)
-        ends.append(bytes.count)
-        identifiers.append(codes)
     }
 }

@@ -6,6 +6,8 @@ package struct IndexError: Failure {
     package enum Reason: String, Sendable {
         case mismatch, inconsistent
         case wrongLength = "wrong_length"
+        case olderThanJournal = "older_than_journal"
+        case noJournal = "no_journal"
     }
 
     /// Which reason.
@@ -24,7 +26,7 @@ package struct IndexError: Failure {
 
     package var kind: FailureKind {
         switch reason {
-        case .mismatch: .unavailable
+        case .mismatch, .olderThanJournal, .noJournal: .unavailable
         case .wrongLength: .invalid
         case .inconsistent: .internal
         }

@@ -1,5 +1,6 @@
-package import Vocabulary
+internal import Files
 internal import GRDB
+package import Vocabulary
 
 /// What can go wrong with a database of the state directory.
 package struct StoreError: Failure {
@@ -38,8 +39,32 @@ package struct StoreError: Failure {
         }
     }
 
-    /// Names what SQLite reported of the file at `path`.
+    /// A file in which a check found something wrong.
+    package static func damaged(_ path: String, _ what: String) -> StoreError {
+        StoreError(
+            .damaged, "\(path) is damaged: \(what.prefix(300)).",
+            remedy: remedy(for: path))
+    }
+
+    /// What to do about a damaged file: an index can be made again, the registry has a copy.
+    private static func remedy(for path: String) -> String {
+        path.hasSuffix("/letterd.sqlite")
+            ? "Stop letterd, and put the copy letterd.backup.sqlite in its place, or a backup of your own."
+            : "Stop letterd, run `letter index rebuild`, and start it again; or restore the file from a backup."
+    }
+
+    /// Names what SQLite, or the file system, reported of the file at `path`.
     package init(_ error: any Error, path: String) {
+        if let error = error as? StoreError {
+            self = error
+            return
+        }
+        if let error = error as? FilesFailure, error.code == "files.disk_full" {
+            self.init(
+                .diskFull, "The disk that holds \(path) is full.", remedy: "Free space; work resumes by itself.",
+                cause: error)
+            return
+        }
         guard let error = error as? DatabaseError else {
             self.init(.io, "\(path) cannot be used.", remedy: "See the cause.", cause: error)
             return
@@ -54,9 +79,7 @@ package struct StoreError: Failure {
                 .busy, "Another process holds \(path).", remedy: "Try again; end the other process if it stays.",
                 cause: error)
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            self.init(
-                .damaged, "\(path) is damaged.",
-                remedy: "Restore it from a backup, or publish the model again to build a new index.", cause: error)
+            self.init(.damaged, "\(path) is damaged.", remedy: Self.remedy(for: path), cause: error)
         case .SQLITE_CANTOPEN:
             self.init(
                 .cannotOpen, "\(path) cannot be opened.", remedy: "Check the path and its permissions.", cause: error)

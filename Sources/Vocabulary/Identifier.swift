@@ -73,6 +73,14 @@ package struct Identifier: Hashable, Sendable {
         return result
     }
 
+    /// How many codes both begin with. O(1).
+    package func sharedPrefix(with other: Identifier) -> Int {
+        var same = (high ^ other.high).leadingZeroBitCount / 16
+        if same == 4 { same += (low ^ other.low).leadingZeroBitCount / 16 }
+        if same == 8, last == other.last { same += 1 }
+        return min(same, count, other.count)
+    }
+
     /// The codes as an array.
     package var codes: [Code] { (0..<count).map { self[$0] } }
 }

@@ -24,6 +24,8 @@ struct Letter: AsyncParsableCommand {
                 subcommands: [
                     StatusCommand.self, ItemCommand.self, IdentifierCommand.self, TrieCommand.self,
                     CollisionsCommand.self, QuarantineCommand.self, DumpCommand.self, WaitCommand.self,
+                    DoctorCommand.self,
+                    IndexCommand.self,
                 ]),
             CommandGroup(name: "Changing what it serves", subcommands: [GenerationCommand.self]),
             CommandGroup(name: "Working on files", subcommands: [CatalogCommand.self, TokenizerCommand.self]),

@@ -126,6 +126,20 @@ final class MemoryService: ControlService {
         ConfirmAnswer(confirmed: [.init(generation: 1, deletions: 60, items: 100)])
     }
 
+    func doctor(deep: Bool) async throws -> ChecksAnswer {
+        ChecksAnswer(checks: [
+            Check(subject: "state", name: deep ? "deep" : "quick", outcome: .ok, detail: "all is well", tookMs: 1)
+        ])
+    }
+
+    func verify(generation: Int?) async throws -> ChecksAnswer {
+        ChecksAnswer(checks: [
+            Check(
+                subject: "generation \(generation ?? 1)", name: "trie", outcome: .failed, detail: "it differs",
+                remedy: "Rebuild it.")
+        ])
+    }
+
     func waitCaughtUp(timeout: Duration) async throws -> Status {
         do {
             if timeout > .seconds(1) { try await Task.sleep(for: timeout) }

@@ -124,6 +124,8 @@ import Vocabulary
         ("GET", "/v1/items/", 400), ("GET", "/v1/items/%", 400), ("GET", "/v1/items/%zz", 400),
         ("GET", "/v1/items/base64:x", 400), ("GET", "/v1/trie/items?prefix=x", 400),
         ("GET", "/v1/trie/items?limit=0", 400), ("GET", "/v1/trie/items?limit=10001", 400),
+        ("GET", "/v1/doctor?deep=perhaps", 400), ("POST", "/v1/doctor", 405),
+        ("GET", "/v1/index/verify?generation=-1", 400), ("GET", "/v1/index", 404),
         ("GET", "/v1/trie/items?limit=1&limit=2", 400), ("GET", "/v1/status?x=1", 400),
         ("POST", "/v1/generations/x/promote", 400), ("POST", "/v1/generations/-1/promote", 400),
         ("PUT", "/v1/uploads/m/other", 404), ("PUT", "/v1/uploads/../manifest.json", 400),

@@ -67,6 +67,10 @@ final class Site: Sendable {
             Self.products + "/letter", arguments, input: input, environment: ["LETTER_SOCKET": socket])
     }
 
+    func letter(arguments: [String]) async throws -> Result {
+        try await Self.run(Self.products + "/letter", arguments, environment: ["LETTER_SOCKET": socket])
+    }
+
     /// Runs `letter`, which must succeed.
     @discardableResult
     func letterOK(_ arguments: String..., input: String = "", at location: SourceLocation = #_sourceLocation)

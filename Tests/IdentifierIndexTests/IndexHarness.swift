@@ -1,6 +1,7 @@
 import SQLiteStore
 import TestSupport
 import Testing
+import Trie
 import Vocabulary
 
 @testable import IdentifierIndex
@@ -35,27 +36,39 @@ final class IndexHarness {
     /// Milliseconds.
     var now = 1_000
     private(set) var index: IdentifierIndex
+    private let background: LiveTrie.Background
 
-    init(levels: Int = 3, codes: Int = 4, policy: CollisionPolicy = .reassign) throws {
+    init(
+        levels: Int = 3, codes: Int = 4, policy: CollisionPolicy = .reassign,
+        background: @escaping LiveTrie.Background = { $0() }
+    ) throws {
         self.levels = levels
         self.codes = codes
         self.policy = policy
+        self.background = background
         distances = RingDistances(codes: codes)
-        index = try Self.open(folder, levels, codes, policy)
+        index = try Self.open(folder, levels, codes, policy, background)
     }
 
     private static func open(
-        _ folder: TemporaryDirectory, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy
+        _ folder: TemporaryDirectory, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
+        _ background: @escaping LiveTrie.Background
     ) throws -> IdentifierIndex {
         try IdentifierIndex(
             path: folder["index.sqlite"],
-            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy))
+            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
+            background: background)
+    }
+
+    /// Opens a file that was closed.
+    func open(configured policy: CollisionPolicy? = nil) throws {
+        index = try Self.open(folder, levels, codes, policy ?? self.policy, background)
     }
 
     /// Closes the file and opens it again, as a daemon does whose configuration names a policy.
     func reopen(configured policy: CollisionPolicy? = nil) throws {
         try index.close()
-        index = try Self.open(folder, levels, codes, policy ?? self.policy)
+        try open(configured: policy)
     }
 
     func apply(

@@ -1,0 +1,23 @@
+package import Vocabulary
+
+/// Items and their identifiers, one behind another in two arrays.
+package struct IdentifierDump: Sendable {
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+    private var identifiers: [Identifier] = []
+
+    /// How many items there are.
+    package var count: Int { ends.count }
+
+    /// The item and identifier at a position. O(length of the id).
+    package subscript(index: Int) -> (item: ItemID, codes: Identifier) {
+        let start = index == 0 ? 0 : ends[index - 1]
+        return (ItemID(unchecked: Array(bytes[start..<ends[index]])), identifiers[index])
+    }
+
+    mutating func append(id: [UInt8], codes: Identifier) {
+        bytes.append(contentsOf: id)
+        ends.append(bytes.count)
+        identifiers.append(codes)
+    }
+}
