@@ -30,13 +30,14 @@ struct AssignmentRecord {
 
     /// An item's identifier became a tombstone, because it was deleted or because it was given another one.
     mutating func left(_ codes: Identifier, by item: ItemID, bucket: Identifier, isDeleted: Bool, since: Int) {
-        stands(codes, of: item, bucket: bucket, isDeleted: isDeleted, since: since)
+        begin(isDeleted ? .deleted : .replaced, item, codes, bucket)
+        append(number: Int64(since))
         changes.append(TrieChange(codes, -1))
     }
 
     /// A tombstone as it stands; for a journal that is written anew.
     mutating func stands(_ codes: Identifier, of item: ItemID, bucket: Identifier, isDeleted: Bool, since: Int) {
-        begin(isDeleted ? .deleted : .replaced, item, codes, bucket)
+        begin(isDeleted ? .deletedBefore : .replacedBefore, item, codes, bucket)
         append(number: Int64(since))
     }
 
@@ -73,6 +74,10 @@ struct AssignmentEvent {
         case replaced = 4
         /// The identifier that it has are its natural codes by now.
         case explained = 5
+        /// A tombstone of a deleted item, in a journal that was written anew.
+        case deletedBefore = 6
+        /// A tombstone of an item that has another identifier by now, or is deleted, in such a journal.
+        case replacedBefore = 7
     }
 
     var kind: Kind
@@ -116,7 +121,7 @@ struct AssignmentEvent {
             self.rank = Int(rank)
             self.rule = String(decoding: rule, as: UTF8.self)
         }
-        if kind == .deleted || kind == .replaced {
+        if [.deleted, .replaced, .deletedBefore, .replacedBefore].contains(kind) {
             guard let since = reader.number(UInt64.self) else { return nil }
             self.since = Int(truncatingIfNeeded: since)
         }

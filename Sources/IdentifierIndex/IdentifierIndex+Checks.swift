@@ -61,7 +61,7 @@ struct OwnerSum: Equatable {
         switch event.kind {
         case .given, .decided: add(1)
         case .deleted, .replaced: add(-1)
-        case .explained: break
+        case .explained, .deletedBefore, .replacedBefore: break
         }
     }
 

@@ -171,16 +171,22 @@ private struct JournalReplay {
         case .deleted, .replaced:
             try run("DELETE FROM collision WHERE item = ?", event.item.bytes)
             try run("DELETE FROM item WHERE id = ?", event.item.bytes)
-            let bury = try PreparedStatement(
-                database,
-                "INSERT OR REPLACE INTO tombstone (codes, item, bucket, since, deleted) VALUES (?, ?, ?, ?, ?)")
-            bury.bind(1, event.codes)
-            bury.bind(2, event.item.bytes)
-            bury.bind(3, event.bucket)
-            bury.bind(4, event.since)
-            bury.bind(5, event.kind == .deleted ? 1 : 0)
-            try bury.run()
+            try bury(event, isDeleted: event.kind == .deleted)
+        case .deletedBefore: try bury(event, isDeleted: true)
+        case .replacedBefore: try bury(event, isDeleted: false)
         }
+    }
+
+    private func bury(_ event: AssignmentEvent, isDeleted: Bool) throws {
+        let statement = try PreparedStatement(
+            database,
+            "INSERT OR REPLACE INTO tombstone (codes, item, bucket, since, deleted) VALUES (?, ?, ?, ?, ?)")
+        statement.bind(1, event.codes)
+        statement.bind(2, event.item.bytes)
+        statement.bind(3, event.bucket)
+        statement.bind(4, event.since)
+        statement.bind(5, isDeleted ? 1 : 0)
+        try statement.run()
     }
 
     /// Writes the identifiers of the items.
