@@ -95,10 +95,11 @@ struct TrieView {
     /// prefix's own node, nil if it is the empty one or not there. O(levels · log siblings).
     @inline(__always)
     func children(of prefix: Identifier) -> (start: Int, end: Int, node: Int?, exists: Bool) {
+        guard prefix.count <= levels else { return (0, 0, nil, false) }
         var (start, end) = (0, rootEnd)
         var node: Int?
         for depth in 0..<prefix.count {
-            guard depth < levels, let found = find(prefix[depth], from: start, to: end) else {
+            guard let found = find(prefix[depth], from: start, to: end) else {
                 return (0, 0, nil, false)
             }
             node = found
