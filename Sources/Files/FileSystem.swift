@@ -120,14 +120,30 @@ package enum FileSystem {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
-    /// A name not yet taken, hidden, in the same directory, for what is renamed to `path` later.
-    static func temporaryName(beside path: String) throws -> String {
+    /// Removes what a process that was killed left of a file or directory that was to become `path`. Another process that
+    /// is making `path` at this moment would lose it.
+    package static func removeLeftovers(of path: String) throws {
+        let stem = temporaryStem(beside: path)
+        guard exists(stem.directory) else { return }
+        for name in try list(stem.directory) where name.hasPrefix(stem.prefix) && name.hasSuffix(".tmp") {
+            let token = name.dropFirst(stem.prefix.count).dropLast(4)
+            guard !token.isEmpty, token.allSatisfy({ $0.isASCII && ($0.isNumber || $0.isLetter) }) else { continue }
+            try removeTree("\(stem.directory)/\(name)")
+        }
+    }
+
+    private static func temporaryStem(beside path: String) -> (directory: String, prefix: String) {
         var trimmed = Substring(path)
         while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-        let name = trimmed.split(separator: "/").last ?? "file"
+        return (parent(of: path), ".\((trimmed.split(separator: "/").last ?? "file").prefix(100)).")
+    }
+
+    /// A name not yet taken, hidden, in the same directory, for what is renamed to `path` later.
+    static func temporaryName(beside path: String) throws -> String {
+        let stem = temporaryStem(beside: path)
         for _ in 0..<100 {
             let token = String(UInt64.random(in: .min ... .max), radix: 36)
-            let candidate = "\(parent(of: path))/.\(name.prefix(100)).\(token).tmp"
+            let candidate = "\(stem.directory)/\(stem.prefix)\(token).tmp"
             if !exists(candidate) { return candidate }
         }
         throw FilesFailure("no_name", .unavailable, "no temporary name beside \(path)", remedy: "Tidy the directory.")

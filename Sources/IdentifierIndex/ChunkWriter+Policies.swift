@@ -136,21 +136,30 @@ extension ChunkWriter {
             // Many items with one vector fill bucket after bucket: a full one must cost a look-up, not a scan.
             if try isFull(prefix) { return nil }
             var isUsed = [Bool](repeating: false, count: facts.codesPerLevel)
-            for code in try usedCodes(below: prefix) where Int(code) < isUsed.count { isUsed[Int(code)] = true }
-            for index in isUsed.indices where !isUsed[index] {
-                isUsed[index] = taken.contains(prefix.appending(Code(truncatingIfNeeded: index)))
+            var isAnyFree = false
+            for code in try usedCodes(below: prefix) + (moved[prefix] ?? []) where Int(code) < isUsed.count {
+                isUsed[Int(code)] = true
             }
-            guard isUsed.contains(false) else {
+            for natural in occupied.natural(below: prefix) where taken.contains(natural) {
+                isUsed[Int(natural[levels - 1])] = true
+            }
+            for isUsed in isUsed where !isUsed { isAnyFree = true }
+            guard isAnyFree else {
                 full.insert(prefix)
                 return nil
             }
             try self.distances.distances(row: row, below: prefix, into: &distances)
-            var best: Int?
-            for index in distances.indices where !isUsed[index] {
-                if best.map({ distances[index] < distances[$0] }) ?? true { best = index }
+            var best = -1
+            var least = Float.infinity
+            for index in 0..<distances.count where !isUsed[index] && (best < 0 || distances[index] < least) {
+                best = index
+                least = distances[index]
             }
-            guard let best else { return nil }
-            let rank = distances.indices.count { (distances[$0], $0) < (distances[best], best) }
+            guard best >= 0 else { return nil }
+            var rank = 0
+            for index in 0..<distances.count {
+                rank += distances[index] < least || (distances[index] == least && index < best) ? 1 : 0
+            }
             return (prefix.appending(Code(truncatingIfNeeded: best)), rank)
         }
         try self.distances.distances(row: row, below: prefix, into: &distances)

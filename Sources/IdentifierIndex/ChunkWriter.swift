@@ -26,6 +26,8 @@ struct ChunkWriter<Distances: ItemDistances> {
     var given: [(codes: Identifier, row: Int)] = []
     /// The same, where they are unique.
     var taken: Set<Identifier> = []
+    /// Last codes given in this chunk to items with other natural codes, by the codes before them (policy `reassign`).
+    var moved: [Identifier: [Code]] = [:]
     /// Which natural codes were somebody's before the chunk.
     var occupied: Occupied
     /// Prefixes of all levels but the last below which nothing is free.
@@ -175,6 +177,9 @@ struct ChunkWriter<Distances: ItemDistances> {
             owners[place.codes] = try owners(of: place.codes) + 1
         } else {
             guard taken.insert(place.codes).inserted else { throw Self.taken(place.codes) }
+            if facts.policy == .reassign, place.codes != item.natural {
+                moved[place.codes.prefix(levels - 1), default: []].append(place.codes[levels - 1])
+            }
         }
         given.append((place.codes, row))
         record.given(

@@ -14,6 +14,9 @@ struct Occupied {
     /// To be set when an identifier is left while items are decided upon.
     var hasTombstones = true
 
+    /// The natural codes of the chunk's items, each once, ascending.
+    private var wanted: [Identifier] = []
+
     /// What was found out beforehand; nil: each is looked up when it is asked for.
     private var known: Set<Identifier>?
 
@@ -40,32 +43,27 @@ struct Occupied {
     /// chunk is not small beside it, else with look-ups in the table's order.
     mutating func survey(_ items: [EncodedItem], against tally: Tally) throws {
         hasTombstones = tally.tombstones > 0
+        wanted = Set(items.map(\.natural)).sorted()
         if tally.live == 0, !hasTombstones {
             known = []
             return
         }
         guard items.count >= Self.manyItems else { return }
-        var wanted = items.map(\.natural)
-        wanted.sort()
         var found: Set<Identifier> = []
         if items.count >= (tally.live + tally.tombstones) / 8 {
-            try pass(through: wanted, "SELECT codes FROM \(facts.identifierTable) ORDER BY codes", into: &found)
+            try pass("SELECT codes FROM \(facts.identifierTable) ORDER BY codes", into: &found)
             if hasTombstones {
                 try pass(
-                    through: wanted, "SELECT codes FROM tombstone WHERE since >= \(blockingSince) ORDER BY codes",
+                    "SELECT codes FROM tombstone WHERE since >= \(blockingSince) ORDER BY codes",
                     into: &found)
             }
         } else {
-            var previous: Identifier?
-            for natural in wanted where natural != previous {
-                previous = natural
-                if try lookUp(natural) { found.insert(natural) }
-            }
+            for natural in wanted where try lookUp(natural) { found.insert(natural) }
         }
         known = found
     }
 
-    private func pass(through wanted: [Identifier], _ sql: String, into found: inout Set<Identifier>) throws {
+    private func pass(_ sql: String, into found: inout Set<Identifier>) throws {
         let statement = try PreparedStatement(database, sql)
         defer { statement.reset() }
         var position = 0
@@ -75,6 +73,18 @@ struct Occupied {
             while position < wanted.count, wanted[position] < bucket { position += 1 }
             if position < wanted.count, wanted[position] == bucket { found.insert(bucket) }
         }
+    }
+
+    /// The natural codes of the chunk's items that begin with a prefix of all codes but the last, ascending.
+    ///
+    /// O(log n + how many there are).
+    func natural(below prefix: Identifier) -> ArraySlice<Identifier> {
+        var (low, high) = (0, wanted.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if wanted[middle] < prefix { low = middle + 1 } else { high = middle }
+        }
+        return wanted[low...].prefix { $0.prefix(prefix.count) == prefix }
     }
 
     private func lookUp(_ natural: Identifier) throws -> Bool {

@@ -71,7 +71,7 @@ package final class SQLiteStore: Sendable {
             }
             pool = try DatabasePool(path: path, configuration: configuration)
             opened = pool
-            opening = try pool.writeWithoutTransaction { database in
+            opening = try pool.writeWithoutTransaction { [checkpointer] database in
                 var opening = Opening()
                 if mustCheck {
                     let start = ContinuousClock.now

@@ -66,6 +66,9 @@ struct TokenizerTrain: ParsableCommand {
                 remedy: "Go on with --resume, or remove the file.")
         }
         StopSignal.listen()
+        // Of a run that was killed while it saved its state, or while it put the model in place.
+        try FileSystem.removeLeftovers(of: checkpoints.path)
+        try FileSystem.removeLeftovers(of: output)
         let data = try read()
         let settings = choices.settings
         let trainer = try Trainer(
@@ -76,6 +79,7 @@ struct TokenizerTrain: ParsableCommand {
         let model = try trainer.train(
             checkpoints: checkpoints,
             progress: { progress in
+                bar.begin(at: progress.epoch - 1)
                 try Output.show(progress, asJSON: json) {}
                 let rate = progress.collisionRate.map { ", \(Self.percent($0)) collide" } ?? ""
                 bar.update(progress.epoch, note: "\(Self.describe(progress.losses))\(rate)")

@@ -77,6 +77,22 @@ import Vocabulary
         }
     }
 
+    @Test("what a killed process left of a file is removed, and nothing else") func leftovers() throws {
+        try withTemporaryDirectory { directory in
+            // As it would be after a kill: published never, and left behind by another name.
+            let publisher = try DirectoryPublisher(target: "\(directory)/model")
+            let left = try #require(try FileSystem.list(directory).first)
+            try FileSystem.replace("\(directory)/.model.1x.tmp", with: [1])
+            let others = [".model.checkpoint.1x.tmp", ".model..tmp", ".model.1x", ".models.1x.tmp", "model", "model.1x.tmp"]
+            for name in others { try FileSystem.replace("\(directory)/\(name)", with: [1]) }
+            #expect(left.hasPrefix(".model.") && left.hasSuffix(".tmp"))
+            try FileSystem.removeLeftovers(of: "\(directory)/model/")
+            #expect(try Set(FileSystem.list(directory)) == Set(others))
+            try FileSystem.removeLeftovers(of: "\(directory)/nowhere/model")
+            withExtendedLifetime(publisher) {}
+        }
+    }
+
     @Test("removing a tree removes links, not what they name") func removeLinks() throws {
         try withTemporaryDirectory { directory in
             try FileSystem.makeDirectory("\(directory)/kept")

@@ -18,6 +18,8 @@ final class ProgressBar: Sendable {
     private struct State {
         var shown: ContinuousClock.Instant?
         var done = 0
+        /// How much was done before this process began; nil until it is known.
+        var base: Int?
         var note = ""
         var isFinished = false
     }
@@ -30,6 +32,12 @@ final class ProgressBar: Sendable {
         self.label = label
         self.total = total
         self.unit = unit
+    }
+
+    /// Says how much was done before this process began, as after a resumption: it took none of the time that the time
+    /// left is told by. Only the first call counts.
+    func begin(at base: Int) {
+        state.withLock { $0.base = $0.base ?? base }
     }
 
     /// Notes how much is done in all, and perhaps a few words about it.
@@ -63,8 +71,9 @@ final class ProgressBar: Sendable {
         if !unit.isEmpty { text += " \(unit)" }
         if total > 0 { text += " (\(min(100, done * 100 / total)) %)" }
         text += ", \(Self.time(seconds))"
-        if !state.isFinished, total > done, done > 0, seconds > 2 {
-            text += ", \(Self.time(seconds / Double(done) * Double(total - done))) left"
+        let own = done - (state.base ?? 0)
+        if !state.isFinished, total > done, own > 0, seconds > 2 {
+            text += ", \(Self.time(seconds / Double(own) * Double(total - done))) left"
         }
         if !state.note.isEmpty { text += ", \(state.note)" }
         guard Terminal.errorIsTerminal else { return Terminal.error(text + "\n") }
