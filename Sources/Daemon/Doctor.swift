@@ -84,7 +84,7 @@ extension Doctor {
         guard statvfs(path, &status) == 0 else {
             return .bad("\(path): \(String(cString: strerror(errno)))", remedy: "Check the disk.")
         }
-        let free = Int(status.f_bavail) * Int(status.f_frsize) >> 20
+        let free = (Int(status.f_bavail) * Int(status.f_frsize)) >> 20
         return free >= 256
             ? .good("\(free) MiB free") : .bad("\(free) MiB free", remedy: "Free space on the disk of \(path).")
     }
