@@ -83,7 +83,9 @@ import Vocabulary
             let publisher = try DirectoryPublisher(target: "\(directory)/model")
             let left = try #require(try FileSystem.list(directory).first)
             try FileSystem.replace("\(directory)/.model.1x.tmp", with: [1])
-            let others = [".model.checkpoint.1x.tmp", ".model..tmp", ".model.1x", ".models.1x.tmp", "model", "model.1x.tmp"]
+            let others = [
+                ".model.checkpoint.1x.tmp", ".model..tmp", ".model.1x", ".models.1x.tmp", "model", "model.1x.tmp",
+            ]
             for name in others { try FileSystem.replace("\(directory)/\(name)", with: [1]) }
             #expect(left.hasPrefix(".model.") && left.hasSuffix(".tmp"))
             try FileSystem.removeLeftovers(of: "\(directory)/model/")
