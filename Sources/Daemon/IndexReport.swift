@@ -1,6 +1,7 @@
 internal import IdentifierIndex
 internal import Logging
 internal import SQLiteStore
+internal import Vocabulary
 
 extension IdentifierIndex {
     /// Tells the log what was done when the index was opened, if it was more than to open it.
@@ -14,6 +15,29 @@ extension IdentifierIndex {
                 metadata: ["generation": generation, "aside": "\(aside)"])
         } else {
             logger.info("the index has a journal from now on", metadata: ["generation": generation])
+        }
+    }
+}
+
+extension IdentifierIndex.Facts {
+    /// Tells what an index keeps although it is otherwise now: its collision policy, to the log, and the BLAS kernels that
+    /// it was begun with, to the status too.
+    func report(configured policy: CollisionPolicy, kernel present: String, board: Board, logger: Logger) {
+        if self.policy != policy {
+            logger.notice(
+                "the generation keeps its collision policy; the configured one is for generations published from now on",
+                metadata: [
+                    "generation": "\(generation)", "policy": "\(self.policy.rawValue)",
+                    "configured": "\(policy.rawValue)",
+                ])
+        }
+        let other = kernel.flatMap { $0 == present ? nil : $0 }
+        if board.note(.kernel(generation), other.map { DaemonError.kernel(of: generation, $0, present: present) }),
+            let other
+        {
+            logger.warning(
+                "the index was made with other BLAS kernels",
+                metadata: ["generation": "\(generation)", "kernel": "\(other)", "present": "\(present)"])
         }
     }
 }

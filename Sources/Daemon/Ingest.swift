@@ -278,23 +278,7 @@ final class Ingest: Sendable {
             return try GenerationPipeline(
                 number: record.number, model: model, index: index, rules: rules, threads: threads)
         }
-        let facts = pipeline.index.facts
-        if facts.policy != policy {
-            logger.notice(
-                "the generation keeps its collision policy; the configured one is for generations published from now on",
-                metadata: [
-                    "generation": "\(record.number)", "policy": "\(facts.policy.rawValue)",
-                    "configured": "\(policy.rawValue)",
-                ])
-        }
-        let other = facts.kernel.flatMap { $0 == kernel ? nil : $0 }
-        if board.note(.kernel(record.number), other.map { DaemonError.kernel(of: record.number, $0, present: kernel) }),
-            let other
-        {
-            logger.warning(
-                "the index was made with other BLAS kernels",
-                metadata: ["generation": "\(record.number)", "kernel": "\(other)", "present": "\(kernel)"])
-        }
+        pipeline.index.facts.report(configured: policy, kernel: kernel, board: board, logger: logger)
         if let crash = threads.record.crash, let poison = threads.record.takePoison(of: record.number) {
             try await pipeline.quarantine(poison, signal: crash.signal, now: now())
             logger.error(

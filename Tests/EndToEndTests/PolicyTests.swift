@@ -78,6 +78,30 @@ struct PolicyEndToEndTests {
         #expect(try await site.stop() == 0)
     }
 
+    #if arch(x86_64)
+        @Test func `an index that was begun with other BLAS kernels is told of, and answers all the same`() async throws
+        {
+            let site = Site()
+            try await site.python("plain_writer.py", "create", site.catalog, "--dimension", "384")
+            try await site.python("plain_writer.py", "add", site.catalog, "50")
+            try await site.letterOK("tokenizer", "import", frozenTokenizer, "--output", site.folder["model"])
+            try await site.start(environment: ["OPENBLAS_CORETYPE": "Haswell"])
+            try await site.letterOK("generation", "publish", site.folder["model"])
+            try await site.letterOK("wait", "--caught-up")
+            let dump = try await site.dump(as: "first")
+            for (kernel, problems) in [("Sandybridge", ["daemon.other_kernel"]), ("Haswell", [])] {
+                try await site.stop()
+                try await site.start(environment: ["OPENBLAS_CORETYPE": kernel])
+                try await site.letterOK("wait", "--caught-up")
+                let status = try await site.status()
+                #expect((status["problems"] as? [[String: Any]])?.compactMap { $0["code"] as? String } == problems)
+                #expect(status["state"] as? String == "serving")
+                try await site.python("oracle.py", "equal", dump, try await site.dump(as: kernel))
+            }
+            try await site.stop()
+        }
+    #endif
+
     private func configure(_ site: Site, _ text: String) throws -> String {
         try text.write(toFile: site.folder["letterd.yaml"], atomically: false, encoding: .utf8)
         return site.folder["letterd.yaml"]
