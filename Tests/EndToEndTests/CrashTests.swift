@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Rows 1 to 8, 10 and 11 of the acceptance table in their short form; `Tools/torture` runs the same scenarios at full length.
+/// Rows 1 to 11 of the acceptance table in their short form; `Tools/torture` runs the same scenarios at full length.
 ///
 /// A scenario is a Python program (Support/torture) that starts the real executables, harms them, and judges what is left
 /// with its own reading of catalog, tokenizer and SQLite files.
@@ -11,10 +11,8 @@ struct CrashTests {
     /// The rows, and what each is about.
     enum Row: Int, CaseIterable, Sendable, CustomTestStringConvertible {
         case killedDaemon = 1
-        case killedAtCall, killedWriter, powerLoss, publishOrder, diskFull, fileSizeLimit, failingSync
-        // Row 9 (damaged files) follows when an index is checked before it is used.
-        case foreignFiles = 10
-        case heldElsewhere
+        case killedAtCall, killedWriter, powerLoss, publishOrder, diskFull, fileSizeLimit, failingSync, damagedFiles
+        case foreignFiles, heldElsewhere
 
         var testDescription: String { "row \(rawValue), \(String(describing: self))" }
     }
