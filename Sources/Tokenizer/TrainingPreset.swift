@@ -17,9 +17,9 @@ extension TrainingSettings {
         case .published:
             if let epochs { self.epochs = epochs }
         case .recommended:
-            self.epochs = epochs ?? 280
-            warmupEpochs = max(0, self.epochs * 15 / 28)
-            decoderEpochs = max(0, self.epochs * 11 / 28)
+            self.epochs = epochs ?? 320
+            warmupEpochs = self.epochs * 15 / 32
+            decoderEpochs = self.epochs * 15 / 32
             scaling = InputScaling(unitLength: true, factor: 3)
             collaborativeScaling = InputScaling(unitLength: true, factor: 1)
             alpha = 0.1

@@ -19,7 +19,7 @@ struct TrainingOptions: ParsableArguments {
 
     @Option(
         help: """
-            Passes over all items (recommended: 280, published: 200), those of the warm-up and of the decoder alone \
+            Passes over all items (recommended: 320, published: 200), those of the warm-up and of the decoder alone \
             included; recommended settings divide them among the three.
             """)
     var epochs: Int?

@@ -49,12 +49,12 @@ import Testing
         try makeCatalog(folder)
         let lines = try letter(
             "tokenizer", "train", "--catalog", folder["catalog"], "--output", folder["model"], "--widths", "32",
-            "--latent", "8", "--codes", "32", "--levels", "3", "--epochs", "28", "--threads", "1", "--json"
+            "--latent", "8", "--codes", "32", "--levels", "3", "--epochs", "32", "--threads", "1", "--json"
         ).split(separator: 0x0A).map { try #require(JSONSerialization.jsonObject(with: $0) as? [String: Any]) }
         // The default settings have all stages, divided as those of a long run are.
         let stages = lines.compactMap { $0["stage"] as? String }
-        #expect(stages.count == 28 && stages.filter { $0 == "warm_up" }.count == 15)
-        #expect(stages.filter { $0 == "decoder" }.count == 11 && stages.filter { $0 == "quantised" }.count == 2)
+        #expect(stages.count == 32 && stages.filter { $0 == "warm_up" }.count == 15)
+        #expect(stages.filter { $0 == "decoder" }.count == 15 && stages.filter { $0 == "quantised" }.count == 2)
 
         let output = try letter(
             "tokenizer", "evaluate", folder["model"], "--catalog", folder["catalog"], "--json", "--html",
