@@ -65,6 +65,11 @@ package struct ConfigurationFile: Sendable, Equatable {
             case "readers": readers = try number(1...16)
             case "collision_policy": collisionPolicy = try choice(key, value, path)
             case "on_edit": rules.onEdit = try choice(key, value, path)
+            case "balance_first_build":
+                guard let isBalanced = value.bool else {
+                    throw Self.bad(path, value, "balance_first_build is neither true nor false")
+                }
+                rules.balancesFirstBuild = isBalanced
             case "tombstone_reuse_after": rules.tombstoneReuse = try Self.duration(try text(), value, path)
             case "log_level":
                 guard let level = Logger.Level(rawValue: try text()) else {

@@ -26,7 +26,8 @@ final class GenerationPipeline: Sendable {
     let index: IdentifierIndex
 
     let threads: PipelineThreads
-    private let encoder: EncoderThread
+    let rules: AssignmentRules
+    let encoder: EncoderThread
     private let writer: WriterThread
     /// Kept in step with the index's own, so that nobody reads the disk to learn how far it is.
     private let progress: Mutex<Progress>
@@ -82,6 +83,7 @@ final class GenerationPipeline: Sendable {
         self.model = model
         self.index = index
         self.threads = threads
+        self.rules = rules
         encoder = EncoderThread(generation: number, model: model, thread: threads.encode, record: threads.record)
         writer = WriterThread(model: model, index: index, rules: rules, thread: threads.index)
         progress = Mutex(Progress(cursor: try index.cursor(), tally: try index.tally()))
@@ -162,15 +164,16 @@ final class GenerationPipeline: Sendable {
             chunk.cursor = broken
             try await apply(Prepared(chunk: chunk), now: now(), &result)
         }
+        let balanced = try await balance(changes.changed, catalog)
         var rest = changes.changed[...]
         let first = rest.prefix(Self.chunkItems)
         rest = rest.dropFirst(Self.chunkItems)
-        var current = try await prepare(first, catalog)
+        var current = try await prepare(first, catalog, balanced)
         while !rest.isEmpty {
             let following = rest.prefix(max(Self.chunkItems, min(rest.startIndex, largestChunk)))
             rest = rest.dropFirst(following.count)
             current.chunk.cursor = broken
-            async let next = prepare(following, catalog)
+            async let next = prepare(following, catalog, balanced)
             try await apply(current, now: now(), &result)
             current = try await next
             try await between()
@@ -190,7 +193,7 @@ final class GenerationPipeline: Sendable {
     }
 
     /// A chunk, and the latent vectors that its collisions are decided by.
-    private struct Prepared: Sendable {
+    struct Prepared: Sendable {
         var chunk: Chunk
         var latents: [Float] = []
         var read = Duration.zero
@@ -199,7 +202,9 @@ final class GenerationPipeline: Sendable {
     }
 
     /// Reads and encodes a chunk's items, block by block.
-    private func prepare(_ items: ArraySlice<ItemID>, _ catalog: CatalogWatch) async throws -> Prepared {
+    private func prepare(
+        _ items: ArraySlice<ItemID>, _ catalog: CatalogWatch, _ balanced: [ItemID: Identifier]
+    ) async throws -> Prepared {
         var prepared = Prepared(chunk: Chunk())
         var rest = items
         while !rest.isEmpty {
@@ -208,10 +213,17 @@ final class GenerationPipeline: Sendable {
             try await prepare(block, catalog, into: &prepared)
             rest = rest.dropFirst(block.count)
         }
+        guard !balanced.isEmpty else { return prepared }
+        for (row, item) in prepared.chunk.encoded.enumerated() {
+            // A record that was rewritten in between has codes of its own.
+            guard let codes = balanced[item.id], codes.prefix(model.levels - 1) == item.natural.prefix(model.levels - 1)
+            else { continue }
+            prepared.chunk.encoded[row].balanced = codes
+        }
         return prepared
     }
 
-    private func prepare(
+    func prepare(
         _ items: ArraySlice<ItemID>, _ catalog: CatalogWatch, into prepared: inout Prepared
     ) async throws {
         let start = ContinuousClock.now
@@ -299,33 +311,6 @@ extension RecordFault {
         case .wrongSize: "The record has \(byteCount) bytes, which is not a vector of \(width) numbers."
         case .notFinite: "The vector holds a NaN or an infinity."
         }
-    }
-}
-
-/// The thread that multiplies matrices.
-private actor EncoderThread {
-    private let thread: DedicatedThread
-    private let generation: Int
-    private let model: TokenizerModel
-    private let record: RunRecord
-    private lazy var encoder = FrozenEncoder(model: model)
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
-
-    init(generation: Int, model: TokenizerModel, thread: DedicatedThread, record: RunRecord) {
-        self.generation = generation
-        self.model = model
-        self.thread = thread
-        self.record = record
-    }
-
-    /// The encoding, and how much of the time went to the codebooks.
-    func encode(_ batch: VectorBatch) throws -> (encoding: Encoding, quantise: Duration) {
-        record.begin(batch.items, batch.digests, generation: generation)
-        defer { record.finish() }
-        TestHooks.encoding(batch.items)
-        let before = encoder.quantising
-        return (try encoder.encode(batch.vectors, count: batch.items.count), encoder.quantising - before)
     }
 }
 

@@ -55,6 +55,9 @@ extension ChunkWriter {
         if let own = left.first(where: { $0.bucket == natural }) { return try place(at: own) }
         switch facts.policy {
         case .reassign:
+            if let balanced = item.balanced, try isFree(balanced) {
+                return Place(codes: balanced, bucket: natural, rule: .balanced)
+            }
             if try isFree(natural) { return Place(codes: natural, bucket: natural) }
             guard let (codes, rank, rule) = try freeCodes(near: item, row: row) else { return nil }
             return Place(codes: codes, bucket: natural, rank: rank, rule: rule)

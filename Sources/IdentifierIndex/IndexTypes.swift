@@ -16,6 +16,8 @@ package enum CollisionRule: String, Sendable {
     case nearestFree = "nearest_free"
     /// The last level was full: the next-nearest code of a level above, and the nearest free codes below it.
     case nextPrefix = "next_prefix"
+    /// The codes that balancing the whole catalog gave the item.
+    case balanced
     /// Policy `suffix`: the smallest free code after the natural ones.
     case suffix
     /// Policy `share`: the identifier of those who have it already.
@@ -35,6 +37,8 @@ package struct EncodedItem: Sendable {
     package var quantisationError: Float
     /// Smallest gap, over the levels, between the distances to the nearest and second-nearest code.
     package var margin: Float
+    /// The codes that balancing the whole catalog gave it, where they are others: policy `reassign` prefers them.
+    package var balanced: Identifier?
 
     package init(id: ItemID, digest: Digest, natural: Identifier, quantisationError: Float, margin: Float) {
         self.id = id

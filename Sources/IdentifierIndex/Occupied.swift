@@ -2,7 +2,7 @@ internal import GRDB
 internal import SQLiteStore
 internal import Vocabulary
 
-/// Which natural codes were somebody's before a chunk: an item's, or kept for one that left.
+/// Which natural or balanced codes were somebody's before a chunk: an item's, or kept for one that left.
 ///
 /// Under policy `suffix`: whether anything begins with them.
 struct Occupied {
@@ -14,7 +14,7 @@ struct Occupied {
     /// To be set when an identifier is left while items are decided upon.
     var hasTombstones = true
 
-    /// The natural codes of the chunk's items, each once, ascending.
+    /// The natural and the balanced codes of the chunk's items, each once, ascending.
     private var wanted: [Identifier] = []
 
     /// What was found out beforehand; nil: each is looked up when it is asked for.
@@ -43,7 +43,7 @@ struct Occupied {
     /// chunk is not small beside it, else with look-ups in the table's order.
     mutating func survey(_ items: [EncodedItem], against tally: Tally) throws {
         hasTombstones = tally.tombstones > 0
-        wanted = Set(items.map(\.natural)).sorted()
+        wanted = Set(items.map(\.natural) + items.compactMap(\.balanced)).sorted()
         if tally.live == 0, !hasTombstones {
             known = []
             return
@@ -75,7 +75,7 @@ struct Occupied {
         }
     }
 
-    /// The natural codes of the chunk's items that begin with a prefix of all codes but the last, ascending.
+    /// The natural and balanced codes of the chunk's items that begin with a prefix of all codes but the last, ascending.
     ///
     /// O(log n + how many there are).
     func natural(below prefix: Identifier) -> ArraySlice<Identifier> {

@@ -24,6 +24,9 @@ package struct AssignmentRules: Sendable, Hashable {
     package var onEdit = EditPolicy.keep
     /// After how many milliseconds a tombstone may be given to another item; nil: never (rule 4).
     package var tombstoneReuse: Int?
+    /// Whether the published balancing parts the items of a whole catalog before the first of them gets its identifier
+    /// in a new generation (rule 3); under policy `reassign`.
+    package var balancesFirstBuild = false
 
     package init() {}
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import TestSupport
 import Testing
@@ -76,6 +77,56 @@ struct PolicyEndToEndTests {
         try await site.python("oracle.py", "check", site.catalog, fifth, "--policy", other)
         try await site.python("oracle.py", "answers", fifth, site.socket)
         #expect(try await site.stop() == 0)
+    }
+
+    @Test func `a first build is balanced as the published code balances a file, and later items follow the policy`()
+        async throws
+    {
+        let site = Site()
+        try await site.python("plain_writer.py", "create", site.catalog, "--dimension", "384")
+        try await site.python("plain_writer.py", "add", site.catalog, "1500", "--prefix", "item-")
+        // So near that many have the same natural codes.
+        try await site.python(
+            "plain_writer.py", "add", site.catalog, "1500", "--prefix", "near-", "--noise", "0.1", "--seed", "2")
+        try await site.letterOK("tokenizer", "import", frozenTokenizer, "--output", site.folder["model"])
+        try await site.python("catalog_vectors.py", site.catalog, site.folder["vectors.npy"], site.folder["ids.txt"])
+        try await site.letterOK(
+            "tokenizer", "encode", site.folder["model"], "--embeddings", site.folder["vectors.npy"], "--output",
+            site.folder["codes.npy"], "--balance")
+        let codes = try NumPyFile(site.folder["codes.npy"])
+        let values = try codes.integers()
+        let ids = try String(contentsOfFile: site.folder["ids.txt"], encoding: .utf8).split(separator: "\n").map(
+            String.init)
+        let balanced = Dictionary(
+            uniqueKeysWithValues: ids.enumerated().map { ($1, Array(values[(4 * $0)..<(4 * $0 + 4)])) })
+
+        try await site.start("--config", try configure(site, "balance_first_build: true\n"))
+        try await site.letterOK("generation", "publish", site.folder["model"])
+        try await site.letterOK("wait", "--caught-up")
+        let first = try await site.dump(as: "first")
+        try await site.python("oracle.py", "check", site.catalog, first)
+        var given: [String: [Int]] = [:]
+        for line in try String(contentsOfFile: first, encoding: .utf8).split(separator: "\n") {
+            let row = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            given[try #require(row["item"] as? String)] = row["codes"] as? [Int]
+        }
+        let owners = Dictionary(grouping: ids) { balanced[$0] ?? [] }
+        let alone = owners.filter { $1.count == 1 }.flatMap(\.value)
+        #expect(alone.count > 2_900)
+        #expect(alone.filter { given[$0] != balanced[$0] } == [])
+        let answer = try #require(
+            try await site.letterOK("collisions", "--limit", "1000", "--json").json() as? [String: Any])
+        let rows = try #require(answer["collisions"] as? [[String: Any]])
+        #expect(rows.count { $0["rule"] as? String == "balanced" } > 20)
+
+        try await site.python("plain_writer.py", "add", site.catalog, "100", "--seed", "3", "--noise", "0")
+        try await site.letterOK("wait", "--caught-up")
+        let second = try await site.dump(as: "second")
+        try await site.python("oracle.py", "check", site.catalog, second)
+        for line in try String(contentsOfFile: first, encoding: .utf8).split(separator: "\n") {
+            #expect(try String(contentsOfFile: second, encoding: .utf8).contains(line))
+        }
+        try await site.stop()
     }
 
     #if arch(x86_64)
