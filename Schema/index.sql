@@ -31,7 +31,7 @@ CREATE TABLE identifier (
     item BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The trie's inner nodes, the last level excepted, which `identifier` holds.
+-- The trie's inner nodes, the last two levels excepted (migration 4), which are counted in `identifier`.
 CREATE TABLE trie_node (
     prefix BLOB NOT NULL,
     code INTEGER NOT NULL CHECK (code BETWEEN 0 AND 65535),
@@ -130,3 +130,10 @@ INSERT INTO tombstone_of_policy (codes, item, bucket, since, deleted)
 DROP TABLE tombstone;
 ALTER TABLE tombstone_of_policy RENAME TO tombstone;
 CREATE INDEX tombstone_item ON tombstone (item);
+
+-- migration 4: inner nodes of the last level but one are counted in `identifier` too
+
+-- They were nearly as many as items, and each fell on another page.
+DELETE FROM trie_node WHERE length(prefix) / 2 + 1 > max(1,
+    (SELECT CAST(value AS INTEGER) FROM fact WHERE name = 'levels')
+        + (SELECT count(*) FROM fact WHERE name = 'policy' AND value = 'suffix') - 2);

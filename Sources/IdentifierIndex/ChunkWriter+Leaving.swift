@@ -41,7 +41,7 @@ extension ChunkWriter {
         tally.tombstones += 1
         record.left(codes, by: item, bucket: bucket, isDeleted: isDeleted, since: now)
         occupied.hasTombstones = true
-        for level in 1..<facts.identifierLength { nodes[codes.prefix(level), default: 0] -= 1 }
+        for length in 0..<facts.countedLength { nodes[codes.prefix(length + 1), default: 0] -= 1 }
     }
 
     // MARK: - Tombstones

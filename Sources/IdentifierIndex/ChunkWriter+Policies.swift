@@ -136,8 +136,8 @@ extension ChunkWriter {
     private mutating func free(below prefix: Identifier, except: Code?, row: Int) throws -> (Identifier, Int)? {
         var distances: [Float] = []
         if prefix.count == levels - 1 {
-            // Many items with one vector fill bucket after bucket: a full one must cost a look-up, not a scan.
-            if try isFull(prefix) { return nil }
+            // Many items with one vector fill bucket after bucket: a full one is looked at once a chunk.
+            if full.contains(prefix) { return nil }
             var isUsed = [Bool](repeating: false, count: facts.codesPerLevel)
             var isAnyFree = false
             for code in try usedCodes(below: prefix) + (moved[prefix] ?? []) where Int(code) < isUsed.count {
@@ -173,20 +173,6 @@ extension ChunkWriter {
             if let (codes, _) = try free(below: prefix.appending(code), except: nil, row: row) { return (codes, rank) }
         }
         return nil
-    }
-
-    /// Whether live items have every code of the last level below a prefix, as far as a look-up tells.
-    private mutating func isFull(_ prefix: Identifier) throws -> Bool {
-        if full.contains(prefix) { return true }
-        guard !prefix.isEmpty else { return false }
-        let statement = try PreparedStatement(
-            database, "SELECT items FROM trie_node WHERE prefix = ? AND code = ?")
-        statement.bind(1, prefix.prefix(prefix.count - 1))
-        statement.bind(2, Int(prefix[prefix.count - 1]))
-        defer { statement.reset() }
-        guard try statement.step(), statement.integer(0) >= facts.codesPerLevel else { return false }
-        full.insert(prefix)
-        return true
     }
 
     /// Codes below a prefix of all codes but the last that items or tombstones had before the chunk, ascending.

@@ -93,9 +93,10 @@ extension IdentifierIndex {
                 return .bad("\(statement.integer(2)) items are counted below \(path); there are \(items)")
             }
         }
-        return rows == trie.innerNodes
+        let there = trie.nodes(ofLength: facts.countedLength)
+        return rows == there
             ? .good("\(rows) inner nodes, every count right")
-            : .bad("\(rows) inner nodes; there are \(trie.innerNodes)")
+            : .bad("\(rows) inner nodes; there are \(there)")
     }
 
     private func counts(_ database: Database, _ tally: Tally) throws -> IndexProof.Result {

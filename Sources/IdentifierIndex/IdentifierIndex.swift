@@ -38,6 +38,9 @@ package final class IdentifierIndex: Sendable {
 
         /// Length of an identifier: that of the natural codes, or one more.
         package var identifierLength: Int { policy == .suffix ? levels + 1 : levels }
+        /// Length of the longest prefixes whose items `trie_node` counts: two codes less than an identifier's, for what is
+        /// below a longer one is counted as fast in the table of identifiers.
+        var countedLength: Int { max(min(identifierLength - 1, 1), identifierLength - 2) }
 
         /// The table of the trie's leaves.
         var identifierTable: String { policy == .share ? "shared_identifier" : "identifier" }
@@ -264,7 +267,7 @@ package final class IdentifierIndex: Sendable {
 
     /// What can follow each prefix, and how many live items are below it; a whole identifier is followed by nothing.
     ///
-    /// O(prefixes · (log n + children)).
+    /// O(prefixes · (log n + children)); of the two last levels, + items below.
     package func children(of prefixes: [Identifier]) throws -> [TrieChildren] {
         try store.read { database in
             let inner = try PreparedStatement(
@@ -275,18 +278,19 @@ package final class IdentifierIndex: Sendable {
                 database, "SELECT count(*) FROM \(facts.identifierTable) WHERE codes = ?")
             return try prefixes.map { prefix in
                 var children = TrieChildren(next: [], items: 0)
-                if prefix.count < facts.identifierLength - 1 {
+                if prefix.count < facts.countedLength {
                     inner.bind(1, prefix.bytes)
                     while try inner.step() {
                         children.next.append(Code(truncatingIfNeeded: inner.integer(0)))
                         children.items += inner.integer(1)
                     }
-                } else if prefix.count == facts.identifierLength - 1 {
-                    leaves.bind(1, prefix.appending(0))
-                    leaves.bind(2, prefix.appending(.max))
+                } else if prefix.count < facts.identifierLength {
+                    let missing = facts.identifierLength - prefix.count
+                    leaves.bind(1, prefix.appending(contentsOf: repeatElement(0, count: missing)))
+                    leaves.bind(2, prefix.appending(contentsOf: repeatElement(.max, count: missing)))
                     while try leaves.step() {
                         guard let codes = leaves.identifier(0) else { continue }
-                        // Items of a bucket that share an identifier follow one another.
+                        // Items with the same next code follow one another.
                         if children.next.last != codes[prefix.count] { children.next.append(codes[prefix.count]) }
                         children.items += 1
                     }
@@ -307,12 +311,9 @@ package final class IdentifierIndex: Sendable {
         below prefix: Identifier, after: Identifier?, limit: Int
     ) throws -> [(codes: Identifier, items: [ItemID])] {
         guard prefix.count <= facts.identifierLength else { return [] }
-        var first = prefix
-        var last = prefix
-        while first.count < facts.identifierLength {
-            first.append(0)
-            last.append(.max)
-        }
+        let missing = facts.identifierLength - prefix.count
+        let first = prefix.appending(contentsOf: repeatElement(0, count: missing))
+        let last = prefix.appending(contentsOf: repeatElement(.max, count: missing))
         return try store.read { database in
             let statement = try PreparedStatement(
                 database,

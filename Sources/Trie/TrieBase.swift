@@ -40,8 +40,8 @@ package final class TrieBase: Sendable {
     /// Bytes of its arrays.
     package var byteCount: Int { codes.count * 2 + (first.count + before.count) * 4 + starts.count * 8 }
 
-    /// Nodes that have children.
-    package var innerNodes: Int { starts[levels - 1] }
+    /// Nodes whose paths have so many codes at most.
+    package func nodes(ofLength length: Int) -> Int { starts[length] }
 
     /// How many identifiers there are.
     package var identifiers: Int { codes.count - starts[levels - 1] }

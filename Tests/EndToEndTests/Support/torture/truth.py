@@ -121,7 +121,7 @@ def contradictions(connection):
             yield f"{codes} is {id_text(item)}'s, which has {given.get(item)}"
     nodes = {}
     for codes in identifiers:
-        for depth in range(1, LEVELS):
+        for depth in range(1, LEVELS - 1):
             nodes[codes[:depth]] = nodes.get(codes[:depth], 0) + 1
     stored = {
         struct.unpack(f">{len(prefix) // 2}H", prefix) + (code,): count
