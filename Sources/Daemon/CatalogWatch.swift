@@ -25,6 +25,9 @@ actor CatalogWatch {
     /// When dead readers were last cleared, and how often they are.
     private var cleared = ContinuousClock.now
     private let readerCheck: Duration
+    /// Since when the ingest waits for a change, and after how long the looks become half as many.
+    private var waitingSince = ContinuousClock.now
+    private static let quietAfter = Duration.seconds(10)
     /// The ingest, while it waits for another version than this one.
     private var waiter: (continuation: CheckedContinuation<Void, Never>, version: CatalogVersion)?
 
@@ -99,6 +102,7 @@ actor CatalogWatch {
             }
             await withCheckedContinuation { continuation in
                 waiter = (continuation, version)
+                waitingSince = .now
                 watch()
             }
         } onCancel: {
@@ -117,11 +121,14 @@ actor CatalogWatch {
         waiter.continuation.resume()
     }
 
-    /// Has the thread look every `interval`: a glance while nothing happens, else, and now and then, a proper look.
+    /// Has the thread look every `interval`, half as often where nothing has changed for a while: a glance while nothing
+    /// happens, else, and now and then, a proper look.
     private func watch() {
         guard let waiter else { return }
         let glance = reader.flatMap { CatalogGlance($0, at: waiter.version) }
-        let most = max(1, Int(readerCheck / interval))
+        let isQuiet = waitingSince.duration(to: .now) > Self.quietAfter
+        let interval = isQuiet ? interval * 2 : interval
+        let most = max(1, Int((isQuiet ? readerCheck : min(readerCheck, Self.quietAfter)) / interval) + 1)
         // Of this thread alone, on which both run.
         nonisolated(unsafe) var glances = 0
         thread.every(interval) { [weak self, board] in
