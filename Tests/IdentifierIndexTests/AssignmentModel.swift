@@ -202,7 +202,9 @@ extension AssignmentModel {
         for (name, item) in known {
             guard let codes = item.codes else { continue }
             owned.append((codes, name))
-            for length in 1..<codes.count where length == 1 || length < codes.count - 1 { nodes[codes.prefix(length), default: 0] += 1 }
+            for length in 1..<codes.count where length == 1 || length < codes.count - 1 {
+                nodes[codes.prefix(length), default: 0] += 1
+            }
         }
         let leaves = owned.sorted { $0 < $1 }.map { "\(Self.quote($0)) \(Self.quote($1))" }
         lines["identifier"] = policy == .share ? [] : leaves
