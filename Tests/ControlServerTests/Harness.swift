@@ -3,6 +3,7 @@ import ControlServer
 import Foundation
 import Glibc
 import Logging
+import NIOCore
 import Testing
 import Vocabulary
 
@@ -21,9 +22,18 @@ final class TemporaryDirectory: Sendable {
     var socket: String { path + "/s" }
 }
 
+extension ControlServer.Limits {
+    /// For tests that are not about patience: on a busy machine a megabyte may take longer than a client is given.
+    static var patient: Self {
+        var limits = Self()
+        limits.request = .seconds(60)
+        return limits
+    }
+}
+
 /// Runs `body` against a server on a socket of its own, and stops it.
 func withServer<Result: Sendable>(
-    _ service: MemoryService = MemoryService(), limits: ControlServer.Limits = .init(), writers: Set<UInt32>? = nil,
+    _ service: MemoryService = MemoryService(), limits: ControlServer.Limits = .patient, writers: Set<UInt32>? = nil,
     audit: @escaping @Sendable (AuditEntry) -> Void = { _ in },
     _ body: @Sendable (String) async throws -> Result
 ) async throws -> Result {
