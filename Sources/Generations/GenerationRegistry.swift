@@ -38,8 +38,11 @@ package final class GenerationRegistry: Sendable {
     private static let applicationID: Int32 = 0x4C54_5252
 
     /// Opens the registry of a state directory, or makes it; removes folders of publications that never happened.
+    ///
+    /// - Throws: `StoreError`; `generations.registry_lost` if there is none, or an empty file, where there was one.
     package init(state: StateDirectory) throws {
         self.state = state
+        try Self.confirmPresence(state)
         store = try SQLiteStore(
             path: state.registry,
             settings: .init(
@@ -51,6 +54,18 @@ package final class GenerationRegistry: Sendable {
             let path = state.path + "/generations/" + name
             if !known.contains(path) { try FileSystem.removeTree(path) }
         }
+    }
+
+    /// Refuses to make a new registry in the place of a lost one: no generation would be known, and all be removed.
+    private static func confirmPresence(_ state: StateDirectory) throws {
+        if FileSystem.exists(state.registry), try OpenFile(state.registry, .read).size() > 0 { return }
+        let hasBackup = FileSystem.exists(state.registryBackup)
+        guard try hasBackup || !FileSystem.list(state.path + "/generations").isEmpty else { return }
+        throw GenerationsError(
+            .registryLost, "The state \(state.path) has had generations, but \(state.registry) is missing or empty.",
+            remedy: hasBackup
+                ? "Copy letterd.backup.sqlite to letterd.sqlite, which it was a copy of after the last change."
+                : "Put letterd.sqlite back from a backup; to begin anew, move the folder 'generations' away.")
     }
 
     /// Closes the registry.

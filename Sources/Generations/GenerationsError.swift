@@ -9,6 +9,7 @@ package struct GenerationsError: Failure {
         case notReady = "not_ready"
         case incompleteUpload = "incomplete_upload"
         case tooManyUploads = "too_many_uploads"
+        case registryLost = "registry_lost"
     }
 
     /// Which reason.
@@ -28,6 +29,7 @@ package struct GenerationsError: Failure {
     package var kind: FailureKind {
         switch reason {
         case .stateInUse, .notReady, .tooManyUploads: .conflict
+        case .registryLost: .unavailable
         case .unknown: .notFound
         case .incompleteUpload: .invalid
         }

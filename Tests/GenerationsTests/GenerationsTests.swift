@@ -29,6 +29,30 @@ struct GenerationsTests {
         _ = try StateDirectory(path: folder["state"])
     }
 
+    @Test(arguments: [true, false])
+    func `a lost registry is not made anew over the generations it knew`(isEmptied: Bool) throws {
+        let path = folder["state"]
+        try {
+            let state = try StateDirectory(path: path)
+            let registry = try GenerationRegistry(state: state)
+            try upload(state, "m")
+            _ = try publish(registry, "m")
+            try registry.close()
+        }()
+        try FileSystem.removeTree(path + "/letterd.sqlite")
+        if isEmptied { _ = try OpenFile(path + "/letterd.sqlite", .create) }
+        try {
+            let state = try StateDirectory(path: path)
+            let error = #expect(throws: GenerationsError.self) { try GenerationRegistry(state: state) }
+            #expect(error?.code == "generations.registry_lost")
+            #expect(FileSystem.exists(state.generation(1) + "/manifest.json"))
+            // What the remedy says brings it back.
+            try FileSystem.removeTree(state.registry)
+            try FileSystem.replace(state.registry, with: try FileSystem.read(state.registryBackup, limit: 1 << 24))
+            #expect(try GenerationRegistry(state: state).generations().map(\.number) == [1])
+        }()
+    }
+
     @Test func `a published model is a generation under construction, and its upload is gone`() throws {
         let state = try StateDirectory(path: folder["state"])
         let registry = try GenerationRegistry(state: state)
