@@ -142,7 +142,7 @@ def contradictions(connection):
     marked = {item for item, _, _, status in items if status == 2}
     if quarantined != marked:
         yield f"quarantine and item differ: {[id_text(item) for item in sorted(quarantined ^ marked)[:5]]}"
-    tally = {name.decode(): value for name, value in rows("SELECT name, value FROM tally")}
+    tally = {name.decode(errors="replace"): value for name, value in rows("SELECT name, value FROM tally")}
     counted = {
         "live": len(given), "stale": sum(status == 1 for *_, status in items), "quarantined": len(marked),
         "collisions": len(collisions), "tombstones": len(tombstones)}
