@@ -12,13 +12,15 @@ package struct ChangeSet: Sendable {
         case log(entries: Int)
     }
 
-    /// The snapshot compared with, and where the change log stood in it.
+    /// The snapshot compared with, or the first of them, and where the change log stood in it.
     package var cursor: CatalogCursor
     package var source = Source.scan
     /// Items that are new or whose record changed, in key order.
     package var changed: [ItemID] = []
     /// Items that are gone, in key order.
     package var deleted: [ItemID] = []
+    /// Items that seemed to be gone in a comparison of several snapshots, which cannot prove it.
+    package var missed = 0
     /// Items that were compared, and items that the index knew.
     package var scanned = 0
     package var known = 0
@@ -160,66 +162,8 @@ package final class CatalogReader {
         return try transaction.count(embeddings)
     }
 
-    /// Compares the catalog with what an index knows: a merge-join in key order inside one snapshot.
-    ///
-    /// O(bytes of the catalog); memory grows with the number of changes alone.
-    ///
-    /// - Parameter known: gives what the index knows, in key order, a page at each call; an empty page is the end.
-    /// - Throws: `damaged` if the scan saw another number of items than the catalog counts; what `known` throws.
-    package func changes(known: () throws -> KnownItems) throws -> ChangeSet {
-        try Self.checkSize(environment)
-        let transaction = try LMDBTransaction(environment, readOnly: true)
-        let pages = try pages(of: transaction)
-        try confirmFormat(transaction)
-        var changes = ChangeSet(
-            cursor: CatalogCursor(version: version(of: transaction), log: try position(in: transaction)))
-        var cursor = try transaction.cursor(embeddings)
-        var record = try cursor.next()
-        var page = try known()
-        while page.count > 0 {
-            try page.bytes.withUnsafeBytes { bytes in
-                var start = 0
-                for (end, digest) in zip(page.ends, page.digests) {
-                    let id = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-                    start = end
-                    // What comes before this id in the catalog is new to the index.
-                    var order = -1
-                    while let found = record {
-                        order = compare(id, found.key)
-                        guard order > 0 else { break }
-                        changes.changed.append(ItemID(unchecked: Array(found.key)))
-                        changes.scanned += 1
-                        record = try cursor.next()
-                    }
-                    guard order == 0, let found = record else {
-                        changes.deleted.append(ItemID(unchecked: Array(id)))
-                        continue
-                    }
-                    if digest != Digest(of: found.value) { changes.changed.append(ItemID(unchecked: Array(id))) }
-                    changes.scanned += 1
-                    record = try cursor.next()
-                    order = -1
-                }
-            }
-            changes.known += page.count
-            page = try known()
-        }
-        while let found = record {
-            changes.changed.append(ItemID(unchecked: Array(found.key)))
-            changes.scanned += 1
-            record = try cursor.next()
-        }
-        let counted = try transaction.count(embeddings)
-        guard changes.scanned == counted else {
-            throw CatalogError(
-                .damaged, "A scan of \(path) saw \(changes.scanned) items where the catalog counts \(counted).",
-                remedy: "Restore data.mdb from a copy (mdb_copy); nothing was deleted from the index.")
-        }
-        try confirmGone(changes.deleted, in: pages)
-        return changes
-    }
-
-    /// Reads the vectors of items in one short snapshot. O(items · log n + bytes).
+    /// Reads the vectors of items, each as it is now: a snapshot is given up when a commit comes. O(items · log n +
+    /// bytes).
     package func vectors(of items: some Collection<ItemID>) throws -> VectorBatch {
         let transaction = try LMDBTransaction(environment, readOnly: true)
         try confirmFormat(transaction)
@@ -227,7 +171,12 @@ package final class CatalogReader {
         batch.items.reserveCapacity(items.count)
         batch.digests.reserveCapacity(items.count)
         batch.vectors.reserveCapacity(items.count * format.dimension)
-        for item in items {
+        for (number, item) in items.enumerated() {
+            if number % RecordWalk.recordsBetweenLooks == 0, transaction.number != environment.lastTransaction {
+                transaction.release()
+                try transaction.renew()
+                try confirmFormat(transaction)
+            }
             try transaction.value(embeddings, item.bytes) { bytes in
                 guard let bytes else {
                     batch.missing.append(item)
@@ -369,14 +318,4 @@ package final class CatalogReader {
         guard fgets(&buffer, Int32(buffer.count), file) != nil else { return "" }
         return String(decoding: buffer.prefix { $0 > 32 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
-}
-
-/// Compares as `memcmp` does, the shorter first where one begins the other.
-private func compare(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
-    let shared = min(left.count, right.count)
-    if shared > 0, let first = left.baseAddress, let second = right.baseAddress {
-        let order = memcmp(first, second, shared)
-        if order != 0 { return Int(order) }
-    }
-    return left.count - right.count
 }

@@ -214,6 +214,19 @@ struct LMDBTransaction: ~Copyable {
     /// The transaction's number: of the snapshot it reads, or of the commit it will be.
     var number: UInt64 { UInt64(bitPattern: Int64(mdb_txn_id(handle))) }
 
+    /// Lets go of the snapshot that a reading transaction has; nothing may be read before `renew`.
+    func release() { mdb_txn_reset(handle) }
+
+    /// Takes the newest snapshot, after `release`; what was read before is no longer valid.
+    func renew() throws {
+        var result = mdb_txn_renew(handle)
+        if result == MDB_MAP_RESIZED {
+            try lmdb("mdb_env_set_mapsize", environment.path, mdb_env_set_mapsize(environment.handle, 0))
+            result = mdb_txn_renew(handle)
+        }
+        try lmdb("mdb_txn_renew", environment.path, result)
+    }
+
     /// Commits. On failure nothing of it is in the catalog.
     ///
     /// - Throws: `MapFull`.
@@ -347,6 +360,12 @@ struct LMDBCursor: ~Copyable {
         }
         previous = record?.key
         return record
+    }
+
+    /// Goes on in the snapshot that a renewed transaction has, to be followed by `seek`.
+    mutating func renew(_ transaction: borrowing LMDBTransaction) throws {
+        previous = nil
+        try lmdb("mdb_cursor_renew", environment.path, mdb_cursor_renew(transaction.handle, handle))
     }
 
     /// The last record; nil if there is none.

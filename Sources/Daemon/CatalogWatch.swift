@@ -153,8 +153,8 @@ actor CatalogWatch {
     }
 
     /// What `known` lacks against the catalog as it is now.
-    func changes(known: @Sendable () throws -> KnownItems) throws -> ChangeSet {
-        try doubting { try opened().changes(known: known) }
+    func changes(holding: Bool, known: @Sendable () throws -> KnownItems) throws -> ChangeSet {
+        try doubting { try opened().changes(holding: holding, known: known) }
     }
 
     /// What the change log tells since a cursor, or why it cannot.

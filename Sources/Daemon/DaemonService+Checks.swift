@@ -91,7 +91,7 @@ extension DaemonService {
         for _ in 0..<5 {
             guard let before = pipeline.state.cursor?.version else { break }
             let known = KnownAhead(pipeline.index, on: dumps)
-            let changes = try await catalog.changes {
+            let changes = try await catalog.changes(holding: true) {
                 try Task.checkCancellation()
                 return try known.next()
             }

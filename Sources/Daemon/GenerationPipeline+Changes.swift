@@ -24,13 +24,18 @@ extension GenerationPipeline {
             case .unusable(let reason): fault = reason
             }
         }
+        // What a writer that goes on committing deletes is proved in one snapshot.
+        let changes = try await compareAll(catalog, holding: false)
+        return (changes.missed == 0 ? changes : try await compareAll(catalog, holding: true), fault)
+    }
+
+    private func compareAll(_ catalog: CatalogWatch, holding: Bool) async throws -> ChangeSet {
         let known = KnownAhead(index, on: threads.ahead)
-        let changes = try await catalog.changes {
+        return try await catalog.changes(holding: holding) {
             // A scan of millions of items must not keep the daemon from ending.
             try Task.checkCancellation()
             return try known.next()
         }
-        return (changes, fault)
     }
 
     /// The cursor that chunks before the last one must leave: nil, which keeps the one that is there, unless the

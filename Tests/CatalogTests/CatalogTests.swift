@@ -9,7 +9,7 @@ import Vocabulary
 private func changes(_ path: String, known: KnownItems = KnownItems()) throws -> ChangeSet {
     let reader = try CatalogReader(path: path)
     var pages = [known, KnownItems()].makeIterator()
-    return try reader.changes { pages.next() ?? KnownItems() }
+    return try reader.changes(holding: true) { pages.next() ?? KnownItems() }
 }
 
 @Suite("Catalog")
@@ -104,7 +104,7 @@ struct CatalogTests {
             // Small pages, so that every kind of change also falls on a page's end.
             let pageSize = Int(seed % 5) + 1
             var rest = known[...]
-            let found = try CatalogReader(path: path).changes {
+            let found = try CatalogReader(path: path).changes(holding: true) {
                 var page = KnownItems()
                 for (item, digest) in rest.prefix(pageSize) { page.append(digest: digest) { $0 += item.bytes } }
                 rest = rest.dropFirst(pageSize)

@@ -174,7 +174,7 @@ struct ChangeLogTests {
                 #expect(logged.items.count == k)
                 #expect(ChangeSet(logged, known: logged.items.map { follower.known[$0] }).changed.count == k)
             } else {
-                _ = try reader.changes { KnownItems() }
+                _ = try reader.changes(holding: true) { KnownItems() }
             }
             return reader.recordsRead - before
         }
@@ -243,7 +243,7 @@ struct ChangeLogTests {
         try restore(path, from: after)
         #expect(reader.environment.lastTransaction == version.transaction + 1)
         #expect(try reader.version() == version)
-        #expect(try reader.changes { KnownItems() }.version == version)
+        #expect(try reader.changes(holding: true) { KnownItems() }.version == version)
         // It is looked at again and again until it is seen.
         #expect(!glance.isUnchanged)
         #expect(CatalogGlance(reader, at: version) == nil)

@@ -33,7 +33,7 @@ struct Follower {
         var page = KnownItems()
         for (id, digest) in known.sorted(by: { $0.key < $1.key }) { page.append(digest: digest) { $0 += id.bytes } }
         var pages = [page, KnownItems()].makeIterator()
-        let changes = try reader.changes { pages.next() ?? KnownItems() }
+        let changes = try reader.changes(holding: true) { pages.next() ?? KnownItems() }
         let batch = try reader.vectors(of: changes.changed)
         apply(changes, Dictionary(uniqueKeysWithValues: zip(batch.items, batch.digests)))
         return .scan(fault)
