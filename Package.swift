@@ -55,13 +55,14 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .target(name: "CLinux"),
+        .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
         // Words and files.
         room("Vocabulary", [], settings: common + [release]),
         room("Files", ["Vocabulary", "CLinux"], settings: numeric),
 
         // The tokenizer: pure numbers.
-        room("Numerics", ["Vocabulary", "COpenBLAS"], settings: numeric),
+        room("Numerics", ["Vocabulary", "CKernels", "COpenBLAS"], settings: numeric),
         room("Autodiff", ["Numerics"], settings: numeric),
         room("Tokenizer", ["Autodiff", "Files", "Numerics", "Vocabulary"], settings: numeric),
         room("TextEmbedding", ["Vocabulary"], settings: numeric),
@@ -87,12 +88,12 @@ let package = Package(
             "Daemon",
             [
                 "Catalog", "CLinux", "ControlAPI", "ControlServer", "Files", "Generations", "IdentifierIndex",
-                "Numerics", "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
+                "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .executableTarget(
-            name: "letterd", dependencies: ["ControlAPI", "Daemon", "Numerics", "Vocabulary", arguments, log],
+            name: "letterd", dependencies: ["ControlAPI", "Daemon", "Vocabulary", arguments, log],
             swiftSettings: common),
         .executableTarget(
             name: "letter",

@@ -42,8 +42,8 @@ final class Board: Sendable {
     enum Place: Sendable, Hashable, Comparable {
         case catalog
         case generation(Int)
-        /// The BLAS kernels that a generation's index was made with: worth knowing, nothing is wrong.
-        case kernel(Int)
+        /// The arithmetic that a generation's index was begun with: worth knowing, nothing is wrong.
+        case arithmetic(Int)
         /// A generation's trie in memory.
         case trie(Int)
     }

@@ -12,7 +12,7 @@ struct DaemonError: Failure {
         case busy
         case deletionsHeld = "deletions_held"
         case nothingHeld = "nothing_held"
-        case otherKernel = "other_kernel"
+        case otherArithmetic = "other_arithmetic"
     }
 
     let reason: Reason
@@ -30,7 +30,7 @@ struct DaemonError: Failure {
 
     var kind: FailureKind {
         switch reason {
-        case .noGeneration, .otherKernel: .unavailable
+        case .noGeneration, .otherArithmetic: .unavailable
         case .dimensionMismatch, .wrongLength: .invalid
         case .badConfiguration: .configuration
         case .notCaughtUp, .busy: .temporary
@@ -45,12 +45,12 @@ struct DaemonError: Failure {
             remedy: "Publish a tokenizer trained on this catalog's embeddings.")
     }
 
-    /// An index was begun with other BLAS kernels than this process has.
-    static func kernel(of generation: Int, _ kernel: String, present: String) -> DaemonError {
+    /// An index was begun by a version that takes sums in another order than this one.
+    static func arithmetic(of generation: Int, _ other: String, present: String) -> DaemonError {
         DaemonError(
-            .otherKernel,
-            "Generation \(generation) was begun with the BLAS kernels \(kernel); this process has \(present), which may give an item at the border of two codes another one.",
-            remedy: "Start letterd with OPENBLAS_CORETYPE=\(kernel) if the CPU allows it, or publish the model again.")
+            .otherArithmetic,
+            "Generation \(generation) was begun with the arithmetic \(other); this version has \(present), which may give an item at the border of two codes another one.",
+            remedy: "Its answers stay right; publish the model again to have all items encoded alike.")
     }
 
     /// Nothing has been published yet.

@@ -90,8 +90,8 @@ final class DaemonService: ControlService {
 
     private func serviceState(_ now: Board.State) -> ServiceState {
         if now.problems[.catalog] != nil, now.seen == nil, now.active == nil { return .waitingForCatalog }
-        // Other kernels may change the last bits of a distance; the answers are as right as ever.
-        let isWrong = now.problems.keys.contains { if case .kernel = $0 { false } else { true } }
+        // Another arithmetic may change the last bits of a distance; the answers are as right as ever.
+        let isWrong = now.problems.keys.contains { if case .arithmetic = $0 { false } else { true } }
         if isWrong { return .degraded }
         if now.looks == 0 { return .starting }
         if now.active != nil { return .serving }

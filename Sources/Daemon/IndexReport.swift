@@ -20,9 +20,9 @@ extension IdentifierIndex {
 }
 
 extension IdentifierIndex.Facts {
-    /// Tells what an index keeps although it is otherwise now: its collision policy, to the log, and the BLAS kernels that
+    /// Tells what an index keeps although it is otherwise now: its collision policy, to the log, and the arithmetic that
     /// it was begun with, to the status too.
-    func report(configured policy: CollisionPolicy, kernel present: String, board: Board, logger: Logger) {
+    func report(configured policy: CollisionPolicy, arithmetic present: String, board: Board, logger: Logger) {
         if self.policy != policy {
             logger.notice(
                 "the generation keeps its collision policy; the configured one is for generations published from now on",
@@ -31,13 +31,14 @@ extension IdentifierIndex.Facts {
                     "configured": "\(policy.rawValue)",
                 ])
         }
-        let other = kernel.flatMap { $0 == present ? nil : $0 }
-        if board.note(.kernel(generation), other.map { DaemonError.kernel(of: generation, $0, present: present) }),
+        let other = arithmetic.flatMap { $0 == present ? nil : $0 }
+        if board.note(
+            .arithmetic(generation), other.map { DaemonError.arithmetic(of: generation, $0, present: present) }),
             let other
         {
             logger.warning(
-                "the index was made with other BLAS kernels",
-                metadata: ["generation": "\(generation)", "kernel": "\(other)", "present": "\(present)"])
+                "the index was begun with another arithmetic",
+                metadata: ["generation": "\(generation)", "arithmetic": "\(other)", "present": "\(present)"])
         }
     }
 }

@@ -4,7 +4,6 @@ internal import Files
 internal import Generations
 internal import IdentifierIndex
 internal import Logging
-internal import Numerics
 internal import SQLiteStore
 internal import Synchronization
 internal import Tokenizer
@@ -265,20 +264,20 @@ final class Ingest: Sendable {
     }
 
     private func open(_ record: GenerationRecord, model: TokenizerModel?) async throws -> GenerationPipeline {
-        let kernel = BLASKernels.name
         let pipeline = try await disk.run { [registry, state, threads, policy, rules, logger] in
             let model = try model ?? registry.model(record.number)
             let index = try IdentifierIndex(
                 path: state.index(record.number),
                 facts: .init(
                     generation: record.number, levels: model.levels, codesPerLevel: model.codesPerLevel,
-                    model: record.model, policy: policy, kernel: kernel),
+                    model: record.model, policy: policy, arithmetic: FrozenEncoder.arithmetic),
                 mustExist: record.stage != .building, background: { threads.trie.start($0) })
             index.report(to: logger)
             return try GenerationPipeline(
                 number: record.number, model: model, index: index, rules: rules, threads: threads)
         }
-        pipeline.index.facts.report(configured: policy, kernel: kernel, board: board, logger: logger)
+        pipeline.index.facts.report(
+            configured: policy, arithmetic: FrozenEncoder.arithmetic, board: board, logger: logger)
         if let crash = threads.record.crash, let poison = threads.record.takePoison(of: record.number) {
             try await pipeline.quarantine(poison, signal: crash.signal, now: now())
             logger.error(
@@ -296,7 +295,7 @@ final class Ingest: Sendable {
             // Problems of a generation that is no longer at work are nobody's.
             if let old = state.active {
                 state.problems[.generation(old.number)] = nil
-                state.problems[.kernel(old.number)] = nil
+                state.problems[.arithmetic(old.number)] = nil
                 state.problems[.trie(old.number)] = nil
             }
             state.active = pipeline

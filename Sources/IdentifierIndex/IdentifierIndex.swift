@@ -21,19 +21,19 @@ package final class IdentifierIndex: Sendable {
         package var model: String
         /// What becomes of collisions. An index that is there keeps its own.
         package var policy: CollisionPolicy
-        /// The BLAS kernels that encoded the first items; nil where that was not recorded.
-        package var kernel: String?
+        /// The arithmetic that encoded the first items (`FrozenEncoder.arithmetic`); nil where that was not recorded.
+        package var arithmetic: String?
 
         package init(
             generation: Int, levels: Int, codesPerLevel: Int, model: String, policy: CollisionPolicy = .reassign,
-            kernel: String? = nil
+            arithmetic: String? = nil
         ) {
             self.generation = generation
             self.levels = levels
             self.codesPerLevel = codesPerLevel
             self.model = model
             self.policy = policy
-            self.kernel = kernel
+            self.arithmetic = arithmetic
         }
 
         /// Length of an identifier: that of the natural codes, or one more.
@@ -74,7 +74,7 @@ package final class IdentifierIndex: Sendable {
 
     /// Opens the index file at `path`, or makes it.
     ///
-    /// A new index is made for `facts`; one that is there keeps its collision policy and kernel, whatever `facts` says. A
+    /// A new index is made for `facts`; one that is there keeps its collision policy and arithmetic, whatever `facts` says. A
     /// file that was not closed in order is checked, also for items and identifiers that contradict each other.
     ///
     /// - Parameters:
@@ -110,7 +110,7 @@ package final class IdentifierIndex: Sendable {
                     remedy: "Use the version of Letter that wrote it, or publish the model as a new generation.")
             }
             facts.policy = policy
-            facts.kernel = stored["kernel"]
+            facts.arithmetic = stored["kernel"]
         }
         self.facts = facts
         if store.opening.wasUnclean { try Self.checkOwners(store, facts: facts, path: path) }

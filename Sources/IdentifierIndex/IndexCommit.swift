@@ -68,7 +68,8 @@ extension IdentifierIndex.Facts {
     func write(_ database: Database) throws {
         var rows = rows
         rows["policy"] = policy.rawValue
-        rows["kernel"] = kernel
+        // The name is from the time when it was BLAS that took the sums.
+        rows["kernel"] = arithmetic
         for (name, value) in rows {
             try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
         }

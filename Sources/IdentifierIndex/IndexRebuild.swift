@@ -55,7 +55,7 @@ package struct IndexRebuild: Sendable {
         // An index keeps its policy, whatever is configured now.
         let policy = AssignmentJournal.policy(journal) ?? old.fact("policy").flatMap(CollisionPolicy.init)
         facts.policy = policy ?? facts.policy
-        facts.kernel = old.fact("kernel")
+        facts.arithmetic = old.fact("kernel")
         let last = try store.write { database in
             try facts.write(database)
             return try fill(database, journal: journal, old: old)

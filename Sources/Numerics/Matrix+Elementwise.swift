@@ -60,67 +60,6 @@ extension Matrix {
         }
     }
 
-    /// Adds to each row its element of a bias, and with `rectify` replaces what is negative by zero. One pass.
-    package mutating func addBiasToRows(_ bias: Matrix, rectify: Bool) {
-        precondition(bias.rows == 1 && bias.columns == rows, "the bias has another width")
-        let (rows, columns) = (rows, columns)
-        withMutablePointer { x, _ in
-            bias.withPointer { b, _ in
-                for row in 0..<rows {
-                    let (y, shift) = (x + row * columns, b[row])
-                    if rectify {
-                        for j in 0..<columns {
-                            let value = y[j] + shift
-                            y[j] = value < 0 ? 0 : value
-                        }
-                    } else {
-                        for j in 0..<columns { y[j] += shift }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Subtracts from column i the row of `table` that `indices[i]` names: the residuals a level leaves, as columns.
-    package mutating func subtractFromColumns(_ table: Matrix, at indices: [Int]) {
-        precondition(indices.count == columns && table.columns == rows, "sizes differ")
-        let (rows, columns) = (rows, columns)
-        withMutablePointer { x, _ in
-            table.withPointer { y, _ in
-                for (column, index) in indices.enumerated() {
-                    precondition(index >= 0 && index < table.rows, "row out of range")
-                    let source = y + index * rows
-                    for row in 0..<rows { x[row * columns + column] -= source[row] }
-                }
-            }
-        }
-    }
-
-    /// Appends some columns, one after the other, to an array.
-    package func appendColumns(_ range: Range<Int>, to output: inout [Float]) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= columns, "there are fewer columns")
-        withPointer { x, _ in
-            for column in range {
-                for row in 0..<rows { output.append(x[row * columns + column]) }
-            }
-        }
-    }
-
-    /// ‖column‖² of every column, summed in the order of the rows.
-    package func squaredColumnNorms() -> [Float] {
-        var result = [Float](repeating: 0, count: columns)
-        result.withUnsafeMutableBufferPointer { result in
-            withPointer { x, _ in
-                for row in 0..<rows {
-                    for column in 0..<columns {
-                        result[column] += x[row * columns + column] * x[row * columns + column]
-                    }
-                }
-            }
-        }
-        return result
-    }
-
     /// Replaces what is negative by zero.
     package mutating func rectify() {
         withMutablePointer { x, count in

@@ -6,20 +6,6 @@ extension Matrix {
         withPointer { x, _ in (0..<rows).map { dot(x + $0 * columns, x + $0 * columns, columns) } }
     }
 
-    /// The run of columns around `column` that have its bits in every row. O(elements).
-    package func columnsEqual(to column: Int) -> Range<Int> {
-        precondition(column >= 0 && column < columns, "column out of range")
-        return withPointer { x, _ in
-            func equal(_ other: Int) -> Bool {
-                (0..<rows).allSatisfy { x[$0 * columns + other].bitPattern == x[$0 * columns + column].bitPattern }
-            }
-            var (low, high) = (column, column + 1)
-            while low > 0 && equal(low - 1) { low -= 1 }
-            while high < columns && equal(high) { high += 1 }
-            return low..<high
-        }
-    }
-
     /// Mean of (x − y)² over all elements; 0 if there are none.
     package func meanSquaredError(_ other: Matrix) -> Float {
         precondition(rows == other.rows && columns == other.columns, "sizes differ")

@@ -3,7 +3,6 @@ internal import ControlAPI
 internal import Daemon
 internal import Glibc
 public import Logging
-internal import Numerics
 internal import Vocabulary
 
 @main
@@ -75,8 +74,6 @@ struct Letterd: AsyncParsableCommand {
         // What the daemon starts to learn whether a catalog can be read; no command of anybody's.
         let arguments = CommandLine.arguments
         if arguments.count == 3, arguments[1] == VerifyCatalog.verb { Glibc.exit(VerifyCatalog.run(arguments[2])) }
-        // First of all, while there is one thread and no open file: see BLASKernels.
-        BLASKernels.reexecuteWithBestKernels()
         await main(nil)
     }
 }

@@ -153,7 +153,7 @@ struct PolicyTests {
         let facts = IdentifierIndex.Facts(generation: 1, levels: 3, codesPerLevel: 4, model: "abc", policy: .share)
         let index = try IdentifierIndex(path: folder["index.sqlite"], facts: facts)
         #expect(index.facts.policy == .reassign)
-        #expect(index.facts.kernel == nil)
+        #expect(index.facts.arithmetic == nil)
         let fresh = try IndexHarness()
         let schema = """
             SELECT name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name

@@ -37,16 +37,16 @@ import Vocabulary
         #expect(compared > 17_300)
     }
 
-    @Test("a vector's bits do not depend on the batch or its place in it", arguments: [12, 192, 256, 384])
-    func independent(tileRows: Int) throws {
-        let encoder = FrozenEncoder(model: try Fixtures.frozen(), tileRows: tileRows)
+    @Test("a vector's bits do not depend on the batch or its place in it", arguments: VectorKind.supported)
+    func independent(kind: VectorKind) throws {
+        let encoder = FrozenEncoder(model: try Fixtures.frozen(), vectors: kind)
         let vectors = embeddings(600)
         let whole = try encoder.encode(vectors, count: 600)
         var random = Random(seed: 4)
         var order = Array(0..<600)
         random.shuffle(&order)
         let shuffled = order.flatMap { vectors[($0 * 384)..<(($0 + 1) * 384)] }
-        let other = try FrozenEncoder(model: encoder.model, tileRows: tileRows).encode(shuffled, count: 600)
+        let other = try FrozenEncoder(model: encoder.model, vectors: kind).encode(shuffled, count: 600)
         #expect(order.indices.filter { row(other, $0) != row(whole, order[$0]) } == [])
         for item in [0, 1, 15, 16, 191, 192, 255, 256, 299, 599] {
             let alone = try encoder.encode(Array(vectors[(item * 384)..<((item + 1) * 384)]), count: 1)

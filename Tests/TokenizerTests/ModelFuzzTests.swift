@@ -94,7 +94,7 @@ import Vocabulary
             #expect(finite, "\(note)")
             #expect(model.scaling.factor.isFinite && model.scaling.factor > 0, "\(note)")
             let vector = [Float](repeating: 0.25, count: model.inputWidth)
-            let encoding = try FrozenEncoder(model: model, tileRows: 4).encode(vector, count: 1)
+            let encoding = try FrozenEncoder(model: model).encode(vector, count: 1)
             #expect(encoding.codes.allSatisfy { Int($0) < model.codesPerLevel }, "\(note)")
             return true
         } catch let failure as any Failure {

@@ -193,8 +193,7 @@ def record(settings, rig, shim):
     rig.state = os.path.join(rig.folder, "disk", "state")
     journal = os.path.join(rig.folder, "journal")
     environment = {
-        "LD_PRELOAD": shim, "POWER_FOLDER": os.path.dirname(rig.state), "POWER_JOURNAL": journal,
-        "OPENBLAS_CORETYPE": "Haswell"}
+        "LD_PRELOAD": shim, "POWER_FOLDER": os.path.dirname(rig.state), "POWER_JOURNAL": journal}
     generator = numpy.random.default_rng(settings.seed)
     rig.make_catalog(150, generator)
     marks = []

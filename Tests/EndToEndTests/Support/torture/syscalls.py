@@ -12,9 +12,6 @@ import numpy
 from rig import PATIENCE, Failed, Rig, Skipped, expect
 from truth import Ledger, Tokenizer, check_generation_folders, check_index, check_state
 
-# The kernels are given, so that letterd does not execute itself anew and calls are counted from one start.
-ENVIRONMENT = {"OPENBLAS_CORETYPE": "Haswell"}
-
 
 def need_strace():
     if shutil.which("strace") is None:
@@ -82,13 +79,13 @@ def launch_traced(rig, when, trace, *expressions):
     """Runs letterd under strace, from its start or from when it answers. strace counts the calls of each thread, so
     that what is done at the start would otherwise hide what other threads do later."""
     if when == "start":
-        rig.launch(strace(trace, *expressions), ENVIRONMENT)
+        rig.launch(strace(trace, *expressions))
         end = time.monotonic() + PATIENCE
         while rig.process.poll() is None and rig.try_status() is None:
             expect(time.monotonic() < end, "letterd under strace does not answer")
             time.sleep(0.01)
         return
-    rig.start(environment=ENVIRONMENT)
+    rig.start()
     pid = rig.process.pid
     rig.others.append(subprocess.Popen(strace(trace, *expressions)[:-1] + ["-p", str(pid)]))
     end = time.monotonic() + PATIENCE
@@ -212,7 +209,7 @@ def publish_order(settings):
         rig.make_catalog(60, numpy.random.default_rng(settings.seed))
         trace = os.path.join(rig.folder, "trace")
         rig.launch(
-            strace(trace, "trace=fsync,fdatasync,pwrite64,?rename,?renameat,?renameat2"), ENVIRONMENT)
+            strace(trace, "trace=fsync,fdatasync,pwrite64,?rename,?renameat,?renameat2"))
         rig.until_answers()
         rig.publish_and_build()
         rig.kill_traced()

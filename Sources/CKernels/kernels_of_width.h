@@ -1,0 +1,132 @@
+// The kernels for one kind of vectors, to be included once for each with these set:
+//   OF(name)   name for this kind             TARGET    attribute that lets the compiler use it
+//   LANES      floats of a vector             ROWS, VECTORS   rows and vectors of columns whose sums are in registers
+// No include guard.
+
+typedef float OF(vector) __attribute__((vector_size(4 * LANES)));
+typedef int32_t OF(integers) __attribute__((vector_size(4 * LANES)));
+
+TARGET static inline __attribute__((always_inline)) OF(vector) OF(load)(const float *from) {
+    OF(vector) value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+}
+
+TARGET static inline __attribute__((always_inline)) void OF(store)(float *to, OF(vector) value) {
+    __builtin_memcpy(to, &value, sizeof value);
+}
+
+TARGET static inline __attribute__((always_inline)) OF(vector) OF(all)(float value) {
+    OF(vector) result;
+    for (int lane = 0; lane < LANES; lane++) result[lane] = value;
+    return result;
+}
+
+TARGET static inline __attribute__((always_inline)) OF(vector) OF(choose)(
+    OF(integers) condition, OF(vector) yes, OF(vector) no) {
+    return (OF(vector))(((OF(integers))yes & condition) | ((OF(integers))no & ~condition));
+}
+
+// The sums of one block of weights and one panel over `depth` terms, row by row.
+TARGET static inline __attribute__((always_inline)) void OF(block)(
+    const float *restrict weights, const float *restrict columns, long depth, float *restrict sums) {
+    for (int first = 0; first < LETTER_PANEL; first += LANES * VECTORS) {
+        for (int row = 0; row < LETTER_BLOCK; row += ROWS) {
+            OF(vector) sum[ROWS][VECTORS];
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                UNROLL for (int v = 0; v < VECTORS; v++) sum[r][v] = OF(all)(0);
+            }
+            const float *w = weights + row;
+            const float *x = columns + first;
+            for (long term = 0; term < depth; term++, w += LETTER_BLOCK, x += LETTER_PANEL) {
+                OF(vector) lanes[VECTORS];
+                UNROLL for (int v = 0; v < VECTORS; v++) lanes[v] = OF(load)(x + v * LANES);
+                UNROLL for (int r = 0; r < ROWS; r++) {
+                    OF(vector) weight = OF(all)(w[r]);
+                    UNROLL for (int v = 0; v < VECTORS; v++) {
+                        sum[r][v] = __builtin_elementwise_fma(weight, lanes[v], sum[r][v]);
+                    }
+                }
+            }
+            UNROLL for (int r = 0; r < ROWS; r++) {
+                UNROLL for (int v = 0; v < VECTORS; v++) {
+                    OF(store)(sums + (row + r) * LETTER_PANEL + first + v * LANES, sum[r][v]);
+                }
+            }
+        }
+    }
+}
+
+TARGET static void OF(layer)(
+    const float *restrict weights, const float *restrict bias, long outputs, long inputs, const float *restrict from,
+    float *restrict to, long panels, int rectify) {
+    float sums[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
+    // A slice of the weights serves all panels while it is in the first cache; the panels stay in the second.
+    for (long start = 0; start < inputs; start += LETTER_DEPTH) {
+        long depth = inputs - start < LETTER_DEPTH ? inputs - start : LETTER_DEPTH;
+        int is_last = start + depth == inputs;
+        for (long output = 0; output < outputs; output += LETTER_BLOCK) {
+            long rows = outputs - output < LETTER_BLOCK ? outputs - output : LETTER_BLOCK;
+            const float *slice = weights + output * inputs + start * LETTER_BLOCK;
+            for (long panel = 0; panel < panels; panel++) {
+                OF(block)(slice, from + (panel * inputs + start) * LETTER_PANEL, depth, sums);
+                float *place = to + (panel * outputs + output) * LETTER_PANEL;
+                for (long row = 0; row < rows; row++) {
+                    for (int lane = 0; lane < LETTER_PANEL; lane += LANES) {
+                        float *at = place + row * LETTER_PANEL + lane;
+                        OF(vector) before = start == 0 ? OF(all)(bias[output + row]) : OF(load)(at);
+                        OF(vector) value = before + OF(load)(sums + row * LETTER_PANEL + lane);
+                        if (is_last && rectify) value = OF(choose)(value < OF(all)(0), OF(all)(0), value);
+                        OF(store)(at, value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+TARGET static void OF(nearest)(
+    const float *restrict rows, const float *restrict offsets, long count, long width, const float *restrict columns,
+    long panels, int32_t *restrict nearest, float *restrict margins) {
+    enum { PARTS = LETTER_PANEL / LANES };
+    float sums[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
+    float part[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
+    for (long panel = 0; panel < panels; panel++) {
+        OF(vector) best[PARTS], second[PARTS];
+        OF(integers) place[PARTS];
+        for (int p = 0; p < PARTS; p++) {
+            best[p] = second[p] = OF(all)(__builtin_inff());
+            place[p] = (OF(integers)){0};
+        }
+        for (long first = 0; first < count; first += LETTER_BLOCK) {
+            for (long start = 0; start < width; start += LETTER_DEPTH) {
+                long depth = width - start < LETTER_DEPTH ? width - start : LETTER_DEPTH;
+                OF(block)(
+                    rows + first * width + start * LETTER_BLOCK, columns + (panel * width + start) * LETTER_PANEL, depth,
+                    start == 0 ? sums : part);
+                for (int at = 0; start > 0 && at < LETTER_BLOCK * LETTER_PANEL; at++) sums[at] += part[at];
+            }
+            for (int row = 0; row < LETTER_BLOCK; row++) {
+                for (int p = 0; p < PARTS; p++) {
+                    OF(vector) value = OF(load)(sums + row * LETTER_PANEL + p * LANES) + OF(all)(offsets[first + row]);
+                    OF(integers) closer = value < best[p];
+                    OF(vector) worse = OF(choose)(closer, best[p], value);
+                    second[p] = OF(choose)(worse < second[p], worse, second[p]);
+                    best[p] = OF(choose)(closer, value, best[p]);
+                    place[p] = (place[p] & ~closer) | (((OF(integers)){0} + (int32_t)(first + row)) & closer);
+                }
+            }
+        }
+        for (int p = 0; p < PARTS; p++) {
+            long at = panel * LETTER_PANEL + p * LANES;
+            OF(store)(margins + at, second[p] - best[p]);
+            __builtin_memcpy(nearest + at, &place[p], sizeof place[p]);
+        }
+    }
+}
+
+#undef OF
+#undef TARGET
+#undef LANES
+#undef ROWS
+#undef VECTORS

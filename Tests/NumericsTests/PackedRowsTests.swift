@@ -1,0 +1,133 @@
+import Numerics
+import TestSupport
+import Testing
+
+/// The products of frozen rows, to the bit.
+@Suite struct PackedRowsTests {
+    /// Rows, columns as rows of a matrix, and offsets.
+    private struct Problem {
+        let rows: Matrix
+        let columns: Matrix
+        let offsets: [Float]
+
+        init(rows: Int, width: Int, columns: Int, seed: UInt64) {
+            var random = SeededGenerator(seed: seed)
+            self.rows = Matrix(rows: rows, columns: width, random.vector(rows * width))
+            self.columns = Matrix(rows: columns, columns: width, random.vector(columns * width))
+            offsets = random.vector(rows)
+        }
+
+        var packed: PackedRows { PackedRows(rows, offsets: offsets) }
+
+        var panels: Panels {
+            let panels = Panels(rows: 0, columns: 0)
+            panels.set(columns)
+            return panels
+        }
+
+        /// Partial sums of 384 terms, each by fused multiply-adds in their order.
+        func partialSums(_ row: Int, _ column: Int) -> [Float] {
+            stride(from: 0, to: rows.columns, by: 384).map { start in
+                (start..<min(start + 384, rows.columns)).reduce(0) { sum, term in
+                    sum.addingProduct(rows[row, term], columns[column, term])
+                }
+            }
+        }
+    }
+
+    private static let sizes = [
+        (1, 1, 1), (12, 384, 32), (13, 385, 33), (5, 7, 31), (256, 32, 70), (40, 1_000, 100), (24, 768, 64),
+        (3, 769, 2),
+    ]
+
+    @Test(arguments: VectorKind.supported)
+    func `products have the bits of fused multiply-adds taken one after the other`(kind: VectorKind) {
+        for (seed, (rows, width, columns)) in Self.sizes.enumerated() {
+            let problem = Problem(rows: rows, width: width, columns: columns, seed: UInt64(seed))
+            for rectify in [false, true] {
+                // What was there before must not matter.
+                let output = Panels(rows: 0, columns: 0)
+                output.set(Matrix(rows: 40, columns: 300, [Float](repeating: .nan, count: 12_000)))
+                problem.packed.multiply(problem.panels, rectify: rectify, into: output, by: kind)
+                #expect(output.rows == rows && output.columns == columns)
+                var found: [Float] = []
+                output.appendColumns(to: &found)
+                let expected = (0..<columns).flatMap { column in
+                    (0..<rows).map { row in
+                        let value = problem.partialSums(row, column).reduce(problem.offsets[row], +)
+                        return rectify && value < 0 ? 0 : value
+                    }
+                }
+                #expect(found.map(\.bitPattern) == expected.map(\.bitPattern), "\(rows) × \(width) × \(columns)")
+            }
+        }
+    }
+
+    @Test(arguments: VectorKind.supported)
+    func `the nearest row is the first of the least, and the margin is to the second`(kind: VectorKind) {
+        for (seed, (rows, width, columns)) in Self.sizes.enumerated() {
+            let problem = Problem(rows: rows, width: width, columns: columns, seed: 50 + UInt64(seed))
+            var (indices, margins) = ([Int32](), [Float]())
+            problem.packed.nearest(to: problem.panels, indices: &indices, margins: &margins, by: kind)
+            for column in 0..<columns {
+                let values = (0..<rows).map { row in
+                    let sums = problem.partialSums(row, column)
+                    return sums.dropFirst().reduce(sums[0], +) + problem.offsets[row]
+                }
+                let order = values.indices.sorted { (values[$0], $0) < (values[$1], $1) }
+                #expect(Int(indices[column]) == order[0])
+                #expect(margins[column] == (rows > 1 ? values[order[1]] : .infinity) - values[order[0]])
+            }
+        }
+    }
+
+    @Test(arguments: VectorKind.supported) func `equals are told by their order, and have no margin`(kind: VectorKind) {
+        let rows = Matrix(rows: 30, columns: 2, [Float](repeating: 1, count: 60))
+        let offsets = (0..<30).map { [7, 19, 29].contains($0) ? Float(-1) : 0 }
+        let columns = Panels(rows: 0, columns: 0)
+        columns.set(Matrix(rows: 40, columns: 2, [Float](repeating: 0.5, count: 80)))
+        var (indices, margins) = ([Int32](), [Float]())
+        PackedRows(rows, offsets: offsets).nearest(to: columns, indices: &indices, margins: &margins, by: kind)
+        #expect(indices.prefix(40).allSatisfy { $0 == 7 })
+        #expect(margins.prefix(40).allSatisfy { $0 == 0 })
+    }
+
+    @Test(arguments: VectorKind.supported)
+    func `what is not finite stays in its column and is not rectified away`(kind: VectorKind) {
+        let problem = Problem(rows: 20, width: 400, columns: 40, seed: 3)
+        var spoilt = problem.columns
+        spoilt[5, 399] = .nan
+        spoilt[38, 0] = .infinity
+        let (clean, other) = (Panels(rows: 0, columns: 0), Panels(rows: 0, columns: 0))
+        problem.packed.multiply(problem.panels, rectify: true, into: clean, by: kind)
+        let panels = Panels(rows: 0, columns: 0)
+        panels.set(spoilt)
+        problem.packed.multiply(panels, rectify: true, into: other, by: kind)
+        var (expected, found) = ([Float](), [Float]())
+        clean.appendColumns(to: &expected)
+        other.appendColumns(to: &found)
+        for column in 0..<40 where column != 38 {
+            let range = (column * 20)..<(column * 20 + 20)
+            if column == 5 {
+                #expect(found[range].allSatisfy { $0.isNaN })
+            } else {
+                #expect(found[range] == expected[range])
+            }
+        }
+    }
+
+    @Test func `residuals and norms of columns are those of the rows they were made of`() {
+        let problem = Problem(rows: 6, width: 5, columns: 37, seed: 4)
+        let panels = problem.panels
+        let indices = (0..<37).map { Int32($0 % 6) }
+        panels.subtract(problem.rows, at: indices)
+        var (columns, norms) = ([Float](), [Float]())
+        panels.appendColumns(to: &columns)
+        panels.appendSquaredNorms(to: &norms)
+        for column in 0..<37 {
+            let expected = (0..<5).map { problem.columns[column, $0] - problem.rows[column % 6, $0] }
+            #expect(Array(columns[(column * 5)..<(column * 5 + 5)]) == expected)
+            #expect(norms[column] == expected.reduce(0) { $0 + $1 * $1 })
+        }
+    }
+}
