@@ -1,5 +1,8 @@
 #include "CKernels.h"
 
+// Vectors wider than the target has are passed only among functions that are always inlined.
+#pragma clang diagnostic ignored "-Wpsabi"
+
 // Sums must be in registers, which the compiler does for arrays only where every index is known.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
@@ -75,5 +78,21 @@ void letter_nearest(
 #endif
     default:
         nearest_plain(rows, offsets, count, width, columns, panels, nearest, margins);
+    }
+}
+
+void letter_scale_rows(
+    int kind, const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums) {
+    switch (kind) {
+#if defined(__x86_64__)
+    case LETTER_AVX512:
+        scale_rows_avx512(matrix, rows, columns, v, factor, u, sums);
+        return;
+    case LETTER_AVX2:
+        scale_rows_avx2(matrix, rows, columns, v, factor, u, sums);
+        return;
+#endif
+    default:
+        scale_rows_plain(matrix, rows, columns, v, factor, u, sums);
     }
 }

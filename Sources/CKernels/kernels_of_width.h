@@ -125,6 +125,63 @@ TARGET static void OF(nearest)(
     }
 }
 
+// Eight numbers at a time whatever the vectors, so that sums are the same.
+typedef double OF(eight) __attribute__((vector_size(64)));
+
+TARGET static inline __attribute__((always_inline)) OF(eight) OF(load_eight)(const double *from) {
+    OF(eight) value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+}
+
+// Scales `count` rows that follow each other, a number known to the compiler.
+TARGET static inline __attribute__((always_inline)) void OF(scale_some)(
+    int count, const double *restrict matrix, long columns, const double *restrict v, double factor, double *restrict u,
+    double *restrict sums) {
+    OF(eight) parts[4][4];
+    UNROLL for (int r = 0; r < count; r++) {
+        UNROLL for (int p = 0; p < 4; p++) parts[r][p] = (OF(eight)){0};
+    }
+    long whole = columns / 32 * 32;
+    for (long column = 0; column < whole; column += 32) {
+        UNROLL for (int p = 0; p < 4; p++) {
+            OF(eight) factors = OF(load_eight)(v + column + p * 8);
+            UNROLL for (int r = 0; r < count; r++) {
+                OF(eight) values = OF(load_eight)(matrix + r * columns + column + p * 8);
+                parts[r][p] = __builtin_elementwise_fma(values, factors, parts[r][p]);
+            }
+        }
+    }
+    OF(eight) scale[4];
+    UNROLL for (int r = 0; r < count; r++) {
+        OF(eight) part = (parts[r][0] + parts[r][1]) + (parts[r][2] + parts[r][3]);
+        double sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+        for (long column = whole; column < columns; column++) {
+            sum = __builtin_fma(matrix[r * columns + column], v[column], sum);
+        }
+        u[r] = 1 / (factor * (sum > 2.2250738585072014e-308 ? sum : 2.2250738585072014e-308));
+        for (int lane = 0; lane < 8; lane++) scale[r][lane] = u[r];
+    }
+    long eights = columns / 8 * 8;
+    for (long column = 0; column < eights; column += 8) {
+        OF(eight) sum = OF(load_eight)(sums + column);
+        UNROLL for (int r = 0; r < count; r++) {
+            sum = __builtin_elementwise_fma(scale[r], OF(load_eight)(matrix + r * columns + column), sum);
+        }
+        __builtin_memcpy(sums + column, &sum, sizeof sum);
+    }
+    for (long column = eights; column < columns; column++) {
+        for (int r = 0; r < count; r++) sums[column] = __builtin_fma(u[r], matrix[r * columns + column], sums[column]);
+    }
+}
+
+TARGET static void OF(scale_rows)(
+    const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums) {
+    long row = 0;
+    for (; row + 4 <= rows; row += 4) OF(scale_some)(4, matrix + row * columns, columns, v, factor, u + row, sums);
+    for (; row < rows; row++) OF(scale_some)(1, matrix + row * columns, columns, v, factor, u + row, sums);
+}
+
 #undef OF
 #undef TARGET
 #undef LANES

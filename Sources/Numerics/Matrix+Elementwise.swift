@@ -11,7 +11,9 @@ extension Matrix {
         precondition(rows == other.rows && columns == other.columns, "sizes differ")
         withMutablePointer { x, count in
             other.withPointer { y, _ in
-                for i in 0..<count { x[i] += factor * y[i] }
+                Parallel.ranges(count, alignment: 16) { range in
+                    for i in range { x[i] += factor * y[i] }
+                }
             }
         }
     }

@@ -63,7 +63,11 @@ package struct Matrix: Sendable, Equatable {
 
     /// Sets every element. O(elements).
     package mutating func fill(_ value: Float) {
-        withMutablePointer { pointer, count in pointer.update(repeating: value, count: count) }
+        withMutablePointer { pointer, count in
+            Parallel.ranges(count, alignment: 16) { range in
+                (pointer + range.lowerBound).update(repeating: value, count: range.count)
+            }
+        }
     }
 
     /// Copies an array into the rows from `row` on. O(values).

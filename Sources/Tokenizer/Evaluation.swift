@@ -120,7 +120,7 @@ package struct Evaluator {
         }
         func overlap(_ matrix: Matrix, _ rows: [Int]) -> Evaluation.NeighbourOverlap {
             let queries = Self.sample(rows.count, atMost: input.neighbourQueries)
-            let found = BLAS.withThreads(input.threads) {
+            let found = Parallel.withThreads(input.threads) {
                 NeighbourSearch(matrix, similarity: input.similarity).nearest(of: queries)
             }
             let pairs = zip(queries, found).compactMap { query, neighbour in

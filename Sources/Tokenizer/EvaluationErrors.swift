@@ -132,7 +132,7 @@ extension Evaluator {
     private func decode(_ quantised: Matrix) -> Matrix {
         var values = quantised
         for (number, layer) in model.decoder.enumerated() {
-            var output = BLAS.withThreads(1) { BLAS.product(values, layer.weight, transposeB: true) }
+            var output = BLAS.product(values, layer.weight, transposeB: true)
             output.addBias(layer.bias, rectify: number + 1 < model.decoder.count)
             values = output
         }

@@ -33,7 +33,7 @@ package struct NeighbourSearch {
 
     /// For each of these rows the most similar *other* row, the lowest of equals; nil where there is no other.
     ///
-    /// 2 · queries · rows · width operations; the number of threads is that of `BLAS.withThreads`.
+    /// 2 · queries · rows · width operations; the number of threads is that of `Parallel.withThreads`.
     package func nearest(of queries: [Int]) -> [Int?] {
         var result: [Int?] = []
         result.reserveCapacity(queries.count)

@@ -76,14 +76,7 @@ package struct Sinkhorn: Sendable {
             }
             initialised = b * n
         }
-        var v = [Double](repeating: 1, count: n)
-        var u = [Double](repeating: 1 / Double(b), count: b)
-        for _ in 0..<iterations {
-            BLAS64.multiply(kernel, rows: b, columns: n, transposed: false, v, into: &u)
-            for row in 0..<b { u[row] = 1 / (Double(b) * max(u[row], .leastNormalMagnitude)) }
-            BLAS64.multiply(kernel, rows: b, columns: n, transposed: true, u, into: &v)
-            for column in 0..<n { v[column] = 1 / (Double(n) * max(v[column], .leastNormalMagnitude)) }
-        }
+        let (u, v) = Scaling.factors(kernel, rows: b, columns: n, iterations: iterations)
         return (kernel, u, v)
     }
 }

@@ -60,7 +60,7 @@ final class TrainingRun {
             }
             for level in usage.indices { usage[level] = [Int](repeating: 0, count: settings.codesPerLevel) }
             state.losses = LossSum()
-            if stage == .quantised { BLAS.withThreads(settings.threads) { renewClusters() } }
+            if stage == .quantised { Parallel.withThreads(settings.threads) { renewClusters() } }
             state.orderRandom = state.random
             order = Self.order(data.items, &state.random)
         } else {
@@ -110,7 +110,7 @@ final class TrainingRun {
     func runBatch() throws {
         let (stage, start) = (stage, state.batch * batchSize)
         let batch = try data.batch(Array(order[start..<min(start + batchSize, order.count)]))
-        let outcome = BLAS.withThreads(settings.threads) {
+        let outcome = Parallel.withThreads(settings.threads) {
             switch stage {
             case .warmup: network.backwardWarmup(batch)
             case .quantised:
@@ -126,7 +126,7 @@ final class TrainingRun {
                 remedy: "Lower the learning rate, or check the scale of the embeddings.")
         }
         state.step += 1
-        BLAS.withThreads(settings.threads) { network.step(state.step, stage: stage) }
+        Parallel.withThreads(settings.threads) { network.step(state.step, stage: stage) }
         state.losses.add(outcome.losses, weight: Double(batch.semantic.rows))
         for (level, codes) in outcome.codes.enumerated() {
             for code in codes { usage[level][code] += 1 }
@@ -231,7 +231,7 @@ extension TrainingRun {
         let count = settings.codesPerLevel
         let isBounded = settings.boundsCodebooks && count <= Self.boundedCodes
         let items = draw(min(Self.initialPoints, isBounded ? Self.initialCosts / count : Self.initialPoints))
-        try BLAS.withThreads(settings.threads) {
+        try Parallel.withThreads(settings.threads) {
             var residual = try latents(items)
             let method =
                 isBounded
@@ -264,7 +264,7 @@ extension TrainingRun {
     /// Moves codes that no item had in the last epoch to residuals of items drawn at random, and forgets their moments.
     private func reseed() throws {
         let items = draw(settings.batch)
-        try BLAS.withThreads(settings.threads) {
+        try Parallel.withThreads(settings.threads) {
             var residual = try latents(items)
             for (level, book) in network.codebooks.enumerated() {
                 let dead = usage[level].indices.filter { usage[level][$0] == 0 }

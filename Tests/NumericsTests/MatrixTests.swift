@@ -3,7 +3,7 @@ import Numerics
 import Testing
 
 /// The product by the definition, in double.
-private func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bool) -> [Double] {
+func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bool) -> [Double] {
     let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
     let n = transposeB ? b.rows : b.columns
     return (0..<m * n).map { index in

@@ -69,7 +69,7 @@ import Vocabulary
                     if number < 2 {
                         // Work of two threads at the same time, as training in the same process would be.
                         let big = Matrix(rows: 300, columns: 300, [Float](repeating: 0.5, count: 90_000))
-                        BLAS.withThreads(2) { _ = BLAS.product(big, big) }
+                        Parallel.withThreads(2) { _ = BLAS.product(big, big) }
                     } else if let result = try? FrozenEncoder(model: model).encode(vectors, count: 200) {
                         results.withLock { $0.append(result) }
                     }

@@ -2,12 +2,10 @@
 
 #include <stdint.h>
 
-// Products of small blocks, for frozen weights and columns in panels: what Swift cannot say, because it compiles for one
-// kind of processor, and a call must take the widest vectors of the one at hand.
+// Loops that need the widest vectors of the processor at hand: what Swift cannot say, because it compiles for one kind.
 //
-// Every sum is taken alone, by fused multiply-adds in the order of its terms, in partial sums of LETTER_DEPTH terms that are
-// then added up. So a result depends on its own numbers only: not on the processor, the vectors, the other columns, or the
-// number of threads.
+// All of them are fused multiply-adds in an order that does not depend on the vectors, so a result has the same bits on
+// every processor.
 
 enum {
     // Rows of a block of weights. Weights lie block by block, in a block term by term, and there row by row.
@@ -18,11 +16,23 @@ enum {
     LETTER_DEPTH = 384,
 };
 
+// Tells the processor that a thread waits for another one by looking again and again.
+static inline void letter_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 // Kinds of vectors, the widest first.
 enum { LETTER_AVX512, LETTER_AVX2, LETTER_PLAIN, LETTER_KINDS };
 
 // Whether this processor (and system) has them.
 int letter_has_vectors(int kind);
+
+// Products of frozen weights and columns in panels. Every sum is taken alone, in the order of its terms, in partial sums of
+// LETTER_DEPTH terms that are then added up; so a result does not depend on the other columns either.
 
 // to = weights · from + bias for `panels` panels, negative results replaced by 0 if `rectify`.
 //
@@ -40,3 +50,11 @@ void letter_layer(
 void letter_nearest(
     int kind, const float *rows, const float *offsets, long count, long width, const float *columns, long panels,
     int32_t *nearest, float *margins);
+
+// One scaling of the rows of a matrix, and what the columns then sum to, in one pass over it:
+// u[row] = 1 / (factor · max(Σ matrix[row][column] · v[column], the least normal number)) and
+// sums[column] += Σ u[row] · matrix[row][column], row by row. A row's sum is taken in 32 interleaved ones.
+//
+// matrix: (rows, columns) row by row; v, sums: (columns); u: (rows).
+void letter_scale_rows(
+    int kind, const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums);
