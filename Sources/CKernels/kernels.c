@@ -6,6 +6,12 @@
 // Sums must be in registers, which the compiler does for arrays only where every index is known.
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+enum {
+    // Terms of a slice, and rows of a group of blocks: 24 KB of a panel, 9 KB of a block and 144 KB of a group.
+    SLICE = 192,
+    GROUP = 16 * LETTER_BLOCK,
+};
+
 #if defined(__x86_64__)
 
 #define OF(name) name##_avx512
@@ -48,19 +54,19 @@ int letter_has_vectors(int kind) {
 }
 
 void letter_layer(
-    int kind, const float *weights, const float *bias, long outputs, long inputs, const float *from, float *to, long panels,
+    int kind, const float *weights, const float *offsets, long outputs, long inputs, const float *from, float *to, long panels,
     int rectify) {
     switch (kind) {
 #if defined(__x86_64__)
     case LETTER_AVX512:
-        layer_avx512(weights, bias, outputs, inputs, from, to, panels, rectify);
+        layer_avx512(weights, offsets, outputs, inputs, from, to, panels, rectify);
         return;
     case LETTER_AVX2:
-        layer_avx2(weights, bias, outputs, inputs, from, to, panels, rectify);
+        layer_avx2(weights, offsets, outputs, inputs, from, to, panels, rectify);
         return;
 #endif
     default:
-        layer_plain(weights, bias, outputs, inputs, from, to, panels, rectify);
+        layer_plain(weights, offsets, outputs, inputs, from, to, panels, rectify);
     }
 }
 

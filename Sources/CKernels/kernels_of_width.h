@@ -27,14 +27,19 @@ TARGET static inline __attribute__((always_inline)) OF(vector) OF(choose)(
     return (OF(vector))(((OF(integers))yes & condition) | ((OF(integers))no & ~condition));
 }
 
-// The sums of one block of weights and one panel over `depth` terms, row by row.
+// Goes on with the sums of one block of weights and one panel over `depth` terms: from `offsets`, one a row, or where that is
+// null from what `sums` holds, row by row. `rectify` puts 0 for negative results.
 TARGET static inline __attribute__((always_inline)) void OF(block)(
-    const float *restrict weights, const float *restrict columns, long depth, float *restrict sums) {
+    const float *restrict weights, const float *restrict columns, long depth, const float *restrict offsets,
+    float *restrict sums, int rectify) {
     for (int first = 0; first < LETTER_PANEL; first += LANES * VECTORS) {
         for (int row = 0; row < LETTER_BLOCK; row += ROWS) {
+            float *place = sums + row * LETTER_PANEL + first;
             OF(vector) sum[ROWS][VECTORS];
             UNROLL for (int r = 0; r < ROWS; r++) {
-                UNROLL for (int v = 0; v < VECTORS; v++) sum[r][v] = OF(all)(0);
+                UNROLL for (int v = 0; v < VECTORS; v++) {
+                    sum[r][v] = offsets ? OF(all)(offsets[row + r]) : OF(load)(place + r * LETTER_PANEL + v * LANES);
+                }
             }
             const float *w = weights + row;
             const float *x = columns + first;
@@ -50,7 +55,10 @@ TARGET static inline __attribute__((always_inline)) void OF(block)(
             }
             UNROLL for (int r = 0; r < ROWS; r++) {
                 UNROLL for (int v = 0; v < VECTORS; v++) {
-                    OF(store)(sums + (row + r) * LETTER_PANEL + first + v * LANES, sum[r][v]);
+                    OF(vector) value = sum[r][v];
+                    // A comparison and not a maximum: NaN stays.
+                    if (rectify) value = OF(choose)(value < OF(all)(0), OF(all)(0), value);
+                    OF(store)(place + r * LETTER_PANEL + v * LANES, value);
                 }
             }
         }
@@ -58,27 +66,22 @@ TARGET static inline __attribute__((always_inline)) void OF(block)(
 }
 
 TARGET static void OF(layer)(
-    const float *restrict weights, const float *restrict bias, long outputs, long inputs, const float *restrict from,
+    const float *restrict weights, const float *restrict offsets, long outputs, long inputs, const float *restrict from,
     float *restrict to, long panels, int rectify) {
-    float sums[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
-    // A slice of the weights serves all panels while it is in the first cache; the panels stay in the second.
-    for (long start = 0; start < inputs; start += LETTER_DEPTH) {
-        long depth = inputs - start < LETTER_DEPTH ? inputs - start : LETTER_DEPTH;
+    long from_panel = LETTER_ROUNDED(inputs) * LETTER_PANEL;
+    long to_panel = LETTER_ROUNDED(outputs) * LETTER_PANEL;
+    // A slice of a panel is in the first cache while a group of blocks passes by, which stays in the second for all panels.
+    for (long start = 0; start < inputs; start += SLICE) {
+        long depth = inputs - start < SLICE ? inputs - start : SLICE;
         int is_last = start + depth == inputs;
-        for (long output = 0; output < outputs; output += LETTER_BLOCK) {
-            long rows = outputs - output < LETTER_BLOCK ? outputs - output : LETTER_BLOCK;
-            const float *slice = weights + output * inputs + start * LETTER_BLOCK;
+        for (long group = 0; group < outputs; group += GROUP) {
+            long end = group + GROUP < outputs ? group + GROUP : outputs;
             for (long panel = 0; panel < panels; panel++) {
-                OF(block)(slice, from + (panel * inputs + start) * LETTER_PANEL, depth, sums);
-                float *place = to + (panel * outputs + output) * LETTER_PANEL;
-                for (long row = 0; row < rows; row++) {
-                    for (int lane = 0; lane < LETTER_PANEL; lane += LANES) {
-                        float *at = place + row * LETTER_PANEL + lane;
-                        OF(vector) before = start == 0 ? OF(all)(bias[output + row]) : OF(load)(at);
-                        OF(vector) value = before + OF(load)(sums + row * LETTER_PANEL + lane);
-                        if (is_last && rectify) value = OF(choose)(value < OF(all)(0), OF(all)(0), value);
-                        OF(store)(at, value);
-                    }
+                const float *columns = from + panel * from_panel + start * LETTER_PANEL;
+                for (long row = group; row < end; row += LETTER_BLOCK) {
+                    OF(block)(
+                        weights + row * inputs + start * LETTER_BLOCK, columns, depth, start == 0 ? offsets + row : 0,
+                        to + panel * to_panel + row * LETTER_PANEL, is_last && rectify);
                 }
             }
         }
@@ -89,8 +92,7 @@ TARGET static void OF(nearest)(
     const float *restrict rows, const float *restrict offsets, long count, long width, const float *restrict columns,
     long panels, int32_t *restrict nearest, float *restrict margins) {
     enum { PARTS = LETTER_PANEL / LANES };
-    float sums[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
-    float part[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
+    float values[LETTER_BLOCK * LETTER_PANEL] __attribute__((aligned(64)));
     for (long panel = 0; panel < panels; panel++) {
         OF(vector) best[PARTS], second[PARTS];
         OF(integers) place[PARTS];
@@ -99,16 +101,12 @@ TARGET static void OF(nearest)(
             place[p] = (OF(integers)){0};
         }
         for (long first = 0; first < count; first += LETTER_BLOCK) {
-            for (long start = 0; start < width; start += LETTER_DEPTH) {
-                long depth = width - start < LETTER_DEPTH ? width - start : LETTER_DEPTH;
-                OF(block)(
-                    rows + first * width + start * LETTER_BLOCK, columns + (panel * width + start) * LETTER_PANEL, depth,
-                    start == 0 ? sums : part);
-                for (int at = 0; start > 0 && at < LETTER_BLOCK * LETTER_PANEL; at++) sums[at] += part[at];
-            }
+            OF(block)(
+                rows + first * width, columns + panel * LETTER_ROUNDED(width) * LETTER_PANEL, width, offsets + first,
+                values, 0);
             for (int row = 0; row < LETTER_BLOCK; row++) {
                 for (int p = 0; p < PARTS; p++) {
-                    OF(vector) value = OF(load)(sums + row * LETTER_PANEL + p * LANES) + OF(all)(offsets[first + row]);
+                    OF(vector) value = OF(load)(values + row * LETTER_PANEL + p * LANES);
                     OF(integers) closer = value < best[p];
                     OF(vector) worse = OF(choose)(closer, best[p], value);
                     second[p] = OF(choose)(worse < second[p], worse, second[p]);

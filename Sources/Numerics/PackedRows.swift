@@ -52,7 +52,19 @@ package final class Panels {
         (self.rows, self.columns) = (rows, columns)
     }
 
-    private static func floats(_ rows: Int, _ columns: Int) -> Int { (columns + width - 1) / width * width * rows }
+    /// Numbers of a panel: `PackedRows` writes whole blocks.
+    private static func panelCount(_ rows: Int) -> Int {
+        (rows + PackedRows.block - 1) / PackedRows.block * PackedRows.block * width
+    }
+
+    private static func floats(_ rows: Int, _ columns: Int) -> Int {
+        (columns + width - 1) / width * panelCount(rows)
+    }
+
+    /// Where a column begins; its numbers are `width` apart.
+    private func start(_ column: Int) -> UnsafeMutablePointer<Float> {
+        pointer + column / Self.width * Self.panelCount(rows) + column % Self.width
+    }
 
     /// Changes the size; the numbers are then unspecified. Allocates only to grow beyond its greatest size so far.
     package func resize(rows: Int, columns: Int) {
@@ -67,7 +79,7 @@ package final class Panels {
         let (rows, width) = (rows, Self.width)
         matrix.withPointer { source, _ in
             for column in 0..<count * width {
-                let target = pointer + column / width * width * rows + column % width
+                let target = start(column)
                 let from = source + column * rows
                 if column < columns {
                     for row in 0..<rows { target[row * width] = from[row] }
@@ -81,7 +93,7 @@ package final class Panels {
     /// Appends the columns, one after the other, to an array. O(elements).
     package func appendColumns(to output: inout [Float]) {
         for column in 0..<columns {
-            let source = pointer + column / Self.width * Self.width * rows + column % Self.width
+            let source = start(column)
             for row in 0..<rows { output.append(source[row * Self.width]) }
         }
     }
@@ -96,7 +108,7 @@ package final class Panels {
             for column in 0..<columns {
                 let index = Int(indices[column])
                 precondition(index >= 0 && (index + 1) * rows <= count, "row out of range")
-                let target = pointer + column / width * width * rows + column % width
+                let target = start(column)
                 for row in 0..<rows { target[row * width] -= table[index * rows + row] }
             }
         }
@@ -105,7 +117,7 @@ package final class Panels {
     /// Appends ‖column‖² of every column, summed in the order of the rows, to an array.
     package func appendSquaredNorms(to output: inout [Float]) {
         for column in 0..<columns {
-            let source = pointer + column / Self.width * Self.width * rows + column % Self.width
+            let source = start(column)
             var sum: Float = 0
             for row in 0..<rows { sum += source[row * Self.width] * source[row * Self.width] }
             output.append(sum)
@@ -116,11 +128,14 @@ package final class Panels {
 /// Rows that many columns are multiplied with and that never change: the weights of a frozen layer, or a codebook.
 ///
 /// They are laid out once for the processor's vectors, and every sum is taken by fused multiply-adds in the order of its
-/// terms, in partial sums of 384. So a result depends on its row and its column alone: it has the same bits whatever other
+/// terms, from an offset on. So a result depends on its row and its column alone: it has the same bits whatever other
 /// columns there are, on any number of threads and on every processor.
 package struct PackedRows: Sendable {
     /// How sums are taken: another name means that last bits may differ.
-    package static let arithmetic = "fma\(LETTER_DEPTH)"
+    package static let arithmetic = "fma"
+
+    /// Rows that are laid out together.
+    fileprivate static let block = Int(LETTER_BLOCK)
 
     /// How many rows there are, and how many numbers each has.
     package let rows: Int
@@ -128,13 +143,13 @@ package struct PackedRows: Sendable {
     private let values: AlignedFloats
     private let offsets: AlignedFloats
 
-    /// Lays out the rows of a matrix, with a number that is added to each one's products. O(elements).
+    /// Lays out the rows of a matrix, with a number that each one's products begin with. O(elements).
     ///
     /// - Precondition: there is an offset for each row.
     package init(_ matrix: Matrix, offsets: [Float]) {
         precondition(offsets.count == matrix.rows, "there are \(offsets.count) offsets for \(matrix.rows) rows")
         (rows, columns) = (matrix.rows, matrix.columns)
-        let block = Int(LETTER_BLOCK)
+        let block = Self.block
         let blocks = (rows + block - 1) / block
         values = AlignedFloats(count: blocks * block * columns, repeating: 0)
         // What fills the last block up is nobody's nearest.

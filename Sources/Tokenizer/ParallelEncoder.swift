@@ -9,8 +9,9 @@ package final class ParallelEncoder {
     package var model: TokenizerModel { encoders[0].model }
     private let encoders: [FrozenEncoder]
 
-    /// Rows that a thread reads and encodes at a time.
-    private static let blockRows = 4_096
+    /// Rows that a thread reads and encodes at a time, and how many times that it may get ahead of the others.
+    private static let blockRows = 1_024
+    private static let blocksAhead = 16
 
     /// - Precondition: `threads` is positive.
     package init(model: TokenizerModel, threads: Int) {
@@ -20,7 +21,7 @@ package final class ParallelEncoder {
 
     /// Encodes rows 0 to `count` − 1, and gives the encodings in order. Blocks the thread.
     ///
-    /// Memory: a block of embeddings and of results for each thread.
+    /// Memory: a block of embeddings and 16 of results for each thread.
     ///
     /// - Parameters:
     ///   - read: gives the embeddings of a range of rows, row by row; called on several threads at once.
@@ -29,24 +30,27 @@ package final class ParallelEncoder {
     package func encode(
         count: Int, read: @Sendable (Range<Int>) throws -> [Float], consume: (Range<Int>, Encoding) throws -> Void
     ) throws {
-        var start = 0
-        while start < count {
-            let ranges = encoders.indices.map { number in
-                let first = min(start + number * Self.blockRows, count)
-                return first..<min(first + Self.blockRows, count)
-            }
+        let size = encoders.count * Self.blocksAhead * Self.blockRows
+        for start in stride(from: 0, to: count, by: size) {
+            let end = min(start + size, count)
+            let ranges = stride(from: start, to: end, by: Self.blockRows).map { $0..<min($0 + Self.blockRows, end) }
             let results = Mutex([Result<Encoding, any Error>?](repeating: nil, count: ranges.count))
+            let next = Atomic<Int>(0)
             // Each is used by the one call of its number.
             nonisolated(unsafe) let encoders = encoders
-            DispatchQueue.concurrentPerform(iterations: ranges.count) { number in
-                let range = ranges[number]
-                let result = Result { try encoders[number].encode(try read(range), count: range.count) }
-                results.withLock { $0[number] = result }
+            DispatchQueue.concurrentPerform(iterations: encoders.count) { number in
+                // A thread that is held up takes fewer blocks.
+                while true {
+                    let block = next.add(1, ordering: .relaxed).oldValue
+                    guard block < ranges.count else { return }
+                    let range = ranges[block]
+                    let result = Result { try encoders[number].encode(try read(range), count: range.count) }
+                    results.withLock { $0[block] = result }
+                }
             }
-            for (range, result) in zip(ranges, results.withLock { $0 }) where !range.isEmpty {
+            for (range, result) in zip(ranges, results.withLock { $0 }) {
                 if let encoding = try result?.get() { try consume(range, encoding) }
             }
-            start = ranges[ranges.count - 1].upperBound
         }
     }
 }

@@ -25,13 +25,9 @@ import Testing
             return panels
         }
 
-        /// Partial sums of 384 terms, each by fused multiply-adds in their order.
-        func partialSums(_ row: Int, _ column: Int) -> [Float] {
-            stride(from: 0, to: rows.columns, by: 384).map { start in
-                (start..<min(start + 384, rows.columns)).reduce(0) { sum, term in
-                    sum.addingProduct(rows[row, term], columns[column, term])
-                }
-            }
+        /// The product by fused multiply-adds in the order of the terms, from the offset on.
+        func value(_ row: Int, _ column: Int) -> Float {
+            (0..<rows.columns).reduce(offsets[row]) { $0.addingProduct(rows[row, $1], columns[column, $1]) }
         }
     }
 
@@ -54,7 +50,7 @@ import Testing
                 output.appendColumns(to: &found)
                 let expected = (0..<columns).flatMap { column in
                     (0..<rows).map { row in
-                        let value = problem.partialSums(row, column).reduce(problem.offsets[row], +)
+                        let value = problem.value(row, column)
                         return rectify && value < 0 ? 0 : value
                     }
                 }
@@ -70,10 +66,7 @@ import Testing
             var (indices, margins) = ([Int32](), [Float]())
             problem.packed.nearest(to: problem.panels, indices: &indices, margins: &margins, by: kind)
             for column in 0..<columns {
-                let values = (0..<rows).map { row in
-                    let sums = problem.partialSums(row, column)
-                    return sums.dropFirst().reduce(sums[0], +) + problem.offsets[row]
-                }
+                let values = (0..<rows).map { problem.value($0, column) }
                 let order = values.indices.sorted { (values[$0], $0) < (values[$1], $1) }
                 #expect(Int(indices[column]) == order[0])
                 #expect(margins[column] == (rows > 1 ? values[order[1]] : .infinity) - values[order[0]])

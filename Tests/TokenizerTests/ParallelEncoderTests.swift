@@ -44,7 +44,7 @@ import Vocabulary
                 count: 20_000,
                 read: { range in
                     guard range.upperBound <= 8_192 else { throw Unreadable() }
-                    return vectors
+                    return Array(vectors.prefix(range.count * 384))
                 }
             ) { range, _ in last = range.upperBound }
         }

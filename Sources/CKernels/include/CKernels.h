@@ -12,9 +12,10 @@ enum {
     LETTER_BLOCK = 12,
     // Columns of a panel. Columns lie panel by panel, in a panel row by row, and there column by column.
     LETTER_PANEL = 32,
-    // Terms of a partial sum.
-    LETTER_DEPTH = 384,
 };
+
+// Rows rounded up to whole blocks, which is what a panel has room for.
+#define LETTER_ROUNDED(rows) (((rows) + LETTER_BLOCK - 1) / LETTER_BLOCK * LETTER_BLOCK)
 
 // Tells the processor that a thread waits for another one by looking again and again.
 static inline void letter_pause(void) {
@@ -31,22 +32,22 @@ enum { LETTER_AVX512, LETTER_AVX2, LETTER_PLAIN, LETTER_KINDS };
 // Whether this processor (and system) has them.
 int letter_has_vectors(int kind);
 
-// Products of frozen weights and columns in panels. Every sum is taken alone, in the order of its terms, in partial sums of
-// LETTER_DEPTH terms that are then added up; so a result does not depend on the other columns either.
+// Products of frozen weights and columns in panels. Every sum is taken alone, in the order of its terms, from its offset on;
+// so a result does not depend on the other columns either.
 
-// to = weights · from + bias for `panels` panels, negative results replaced by 0 if `rectify`.
+// to = weights · from + offsets for `panels` panels, negative results replaced by 0 if `rectify`.
 //
-// weights: (outputs, inputs) in blocks, the last filled up with anything finite; bias: (outputs); from: (inputs, columns) and
-// to: (outputs, columns) in panels, not overlapping. NaN stays NaN.
+// weights: (outputs, inputs) in blocks, the last filled up with anything; offsets: one a row of the blocks; from: (inputs,
+// columns) and to: (outputs, columns) in panels, not overlapping. NaN stays NaN.
 void letter_layer(
-    int kind, const float *weights, const float *bias, long outputs, long inputs, const float *from, float *to, long panels,
-    int rectify);
+    int kind, const float *weights, const float *offsets, long outputs, long inputs, const float *from, float *to,
+    long panels, int rectify);
 
 // For each column the row of least rows · column + offset, the first of equals, and how much less that is than the second
 // least (infinite where there is one row).
 //
-// rows: (count, width) in blocks; offsets: one a row, those of the last block's filling infinite; columns: (width, columns) in
-// panels; nearest and margins: one a column. Where all are NaN: row 0 and a margin of NaN.
+// rows: (count, width) in blocks; offsets: one a row of the blocks, infinite for what fills the last; columns: (width,
+// columns) in panels; nearest and margins: one a column. Where all are NaN: row 0 and a margin of NaN.
 void letter_nearest(
     int kind, const float *rows, const float *offsets, long count, long width, const float *columns, long panels,
     int32_t *nearest, float *margins);
