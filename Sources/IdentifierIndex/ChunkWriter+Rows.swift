@@ -54,7 +54,7 @@ extension ChunkWriter {
     /// - Precondition: `given` is sorted.
     mutating func writeNodes() throws {
         let nodes = try NodeStatements(database)
-        for length in (0..<facts.countedLength).map({ $0 + 1 }) {
+        for length in stride(from: 1, through: facts.countedLength, by: 1) {
             var start = 0
             while start < given.count {
                 let path = given[start].codes.prefix(length)

@@ -228,7 +228,7 @@ private struct JournalReplay {
     /// Writes the inner nodes and the counts. Returns how many items and tombstones there are.
     func writeTrie() throws -> (items: Int, tombstones: Int) {
         let insert = try PreparedStatement(database, "INSERT INTO trie_node (prefix, code, items) VALUES (?, ?, ?)")
-        for length in (0..<facts.countedLength).map({ $0 + 1 }) {
+        for length in stride(from: 1, through: facts.countedLength, by: 1) {
             let paths = try PreparedStatement(
                 database,
                 "SELECT substr(codes, 1, \(2 * length)) AS path, count(*) FROM \(facts.identifierTable) GROUP BY path")
