@@ -1,3 +1,4 @@
+internal import Vocabulary
 internal import CLMDB
 internal import Glibc
 

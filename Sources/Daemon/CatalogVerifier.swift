@@ -38,7 +38,7 @@ struct CatalogVerifier: Sendable {
             String(decoding: $0, as: UTF8.self)
         }
         if ended.status == 0, fields.first == VerifyCatalog.sound { return }
-        guard fields.count == 3, let reason = CatalogError.Reason(rawValue: fields[0]) else {
+        guard fields.count == 3, let reason = CatalogReason(rawValue: fields[0]) else {
             throw CatalogError(
                 .busy, "The verification of the catalog \(path) could not be run (exit status \(ended.status)).",
                 remedy: "It is tried again by itself; check that letterd's own file is still where it was started.")

@@ -1,35 +1,24 @@
 internal import Vocabulary
 
 /// What can go wrong in the daemon itself.
-struct DaemonError: Failure {
-    /// Reasons, as `daemon.…` codes.
-    enum Reason: String {
-        case noGeneration = "no_generation"
-        case dimensionMismatch = "dimension_mismatch"
-        case notCaughtUp = "not_caught_up"
-        case wrongLength = "wrong_length"
-        case badConfiguration = "bad_configuration"
-        case busy
-        case deletionsHeld = "deletions_held"
-        case nothingHeld = "nothing_held"
-        case otherArithmetic = "other_arithmetic"
-    }
+typealias DaemonError = ReasonedFailure<DaemonReason>
 
-    let reason: Reason
-    let message: String
-    let remedy: String
-    let cause: (any Error)? = nil
+/// Reasons, as `daemon.…` codes.
+enum DaemonReason: String, FailureReason {
+    case noGeneration = "no_generation"
+    case dimensionMismatch = "dimension_mismatch"
+    case notCaughtUp = "not_caught_up"
+    case wrongLength = "wrong_length"
+    case badConfiguration = "bad_configuration"
+    case busy
+    case deletionsHeld = "deletions_held"
+    case nothingHeld = "nothing_held"
+    case otherArithmetic = "other_arithmetic"
 
-    init(_ reason: Reason, _ message: String, remedy: String) {
-        self.reason = reason
-        self.message = message
-        self.remedy = remedy
-    }
-
-    var code: String { "daemon.\(reason.rawValue)" }
+    static let module = "daemon"
 
     var kind: FailureKind {
-        switch reason {
+        switch self {
         case .noGeneration, .otherArithmetic: .unavailable
         case .dimensionMismatch, .wrongLength: .invalid
         case .badConfiguration: .configuration
@@ -37,7 +26,9 @@ struct DaemonError: Failure {
         case .deletionsHeld, .nothingHeld: .conflict
         }
     }
+}
 
+extension DaemonError {
     /// A tokenizer and the catalog have vectors of different widths.
     static func dimensions(of what: String, _ width: Int, catalog: Int) -> DaemonError {
         DaemonError(
@@ -54,7 +45,9 @@ struct DaemonError: Failure {
     }
 
     /// Nothing has been published yet.
-    static let noGeneration = DaemonError(
-        .noGeneration, "No generation is active.", remedy: "Publish a tokenizer with `letter generation publish MODEL`."
-    )
+    static var noGeneration: DaemonError {
+        DaemonError(
+            .noGeneration, "No generation is active.",
+            remedy: "Publish a tokenizer with `letter generation publish MODEL`.")
+    }
 }

@@ -1,3 +1,4 @@
+internal import Vocabulary
 internal import Catalog
 internal import Files
 internal import SQLiteStore

@@ -3,42 +3,31 @@ internal import GRDB
 package import Vocabulary
 
 /// What can go wrong with a database of the state directory.
-package struct StoreError: Failure {
-    /// Reasons, as `store.…` codes.
-    package enum Reason: String, Sendable {
-        case cannotOpen = "cannot_open"
-        case foreign, newer, damaged, busy, readOnly = "read_only"
-        case diskFull = "disk_full"
-        /// A write failed and was rolled back; what was committed stands.
-        case writeFailed = "write_failed"
-        /// An fsync failed: what was written may be lost although later syncs succeed.
-        case sync = "sync_failed"
-        case io, sqlite
-    }
+package typealias StoreError = ReasonedFailure<StoreReason>
 
-    /// Which reason.
-    package let reason: Reason
-    package let message: String
-    package let remedy: String
-    package let cause: (any Error)?
+/// Reasons, as `store.…` codes.
+package enum StoreReason: String, FailureReason {
+    case cannotOpen = "cannot_open"
+    case foreign, newer, damaged, busy, readOnly = "read_only"
+    case diskFull = "disk_full"
+    /// A write failed and was rolled back; what was committed stands.
+    case writeFailed = "write_failed"
+    /// An fsync failed: what was written may be lost although later syncs succeed.
+    case sync = "sync_failed"
+    case io, sqlite
 
-    init(_ reason: Reason, _ message: String, remedy: String, cause: (any Error)? = nil) {
-        self.reason = reason
-        self.message = message
-        self.remedy = remedy
-        self.cause = cause
-    }
-
-    package var code: String { "store.\(reason.rawValue)" }
+    package static let module = "store"
 
     package var kind: FailureKind {
-        switch reason {
+        switch self {
         case .busy: .temporary
         case .cannotOpen, .foreign, .newer, .damaged, .diskFull, .io, .readOnly, .writeFailed, .sync: .unavailable
         case .sqlite: .internal
         }
     }
+}
 
+extension StoreError {
     /// A file in which a check found something wrong.
     package static func damaged(_ path: String, _ what: String) -> StoreError {
         StoreError(
@@ -117,7 +106,7 @@ package struct StoreError: Failure {
     }
 
     /// What a file system that refuses to let a file grow is reported as, a full one excepted.
-    private static let writeFailures: [ResultCode] = [
-        .SQLITE_IOERR_WRITE, .SQLITE_IOERR_TRUNCATE, .SQLITE_IOERR_SHMSIZE,
-    ]
+    private static var writeFailures: [ResultCode] {
+        [.SQLITE_IOERR_WRITE, .SQLITE_IOERR_TRUNCATE, .SQLITE_IOERR_SHMSIZE]
+    }
 }

@@ -1,3 +1,5 @@
+internal import Vocabulary
+
 /// Embeds text without a model: signed feature hashing, then a sparse random projection.
 ///
 /// The features of a text are its words, its pairs of neighbouring words, and the character trigrams of its words

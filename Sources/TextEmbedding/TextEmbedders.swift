@@ -1,3 +1,5 @@
+internal import Vocabulary
+
 /// The embedders that are built in, by the name that `--embed` takes.
 package enum TextEmbedders {
     /// Names that `make` knows.

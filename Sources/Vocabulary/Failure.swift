@@ -49,7 +49,8 @@ package enum FailureKind: String, Sendable, Codable, CaseIterable {
 
 /// An error as people and programs meet it: a stable code, what happened, what to do.
 ///
-/// Each module has one conforming struct. `code` is `module.reason` in lower case with underscores, and stays.
+/// Most modules have one, a `ReasonedFailure` of the reasons there are. `code` is `module.reason` in lower case with
+/// underscores, and stays.
 package protocol Failure: Error, CustomStringConvertible, Sendable {
     /// Stable name of the reason, such as `catalog.wrong_dimension`.
     var code: String { get }
@@ -69,4 +70,31 @@ extension Failure {
         let reason = cause.map { " (\($0))" } ?? ""
         return "\(message)\(reason) [\(code)] \(remedy)"
     }
+}
+
+/// The reasons for which something fails in a module; the raw values are the last parts of codes.
+package protocol FailureReason: RawRepresentable<String>, Sendable {
+    /// The first part of the codes, such as `catalog`.
+    static var module: String { get }
+    /// What sort of failure it makes.
+    var kind: FailureKind { get }
+}
+
+/// A failure for one of a module's reasons.
+package struct ReasonedFailure<Reason: FailureReason>: Failure {
+    /// Which reason.
+    package let reason: Reason
+    package let message: String
+    package let remedy: String
+    package let cause: (any Error)?
+
+    package init(_ reason: Reason, _ message: String, remedy: String, cause: (any Error)? = nil) {
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+        self.cause = cause
+    }
+
+    package var code: String { "\(Reason.module).\(reason.rawValue)" }
+    package var kind: FailureKind { reason.kind }
 }

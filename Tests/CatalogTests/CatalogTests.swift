@@ -261,7 +261,7 @@ struct CatalogTests {
         #expect(found == [true, false, false])
     }
 
-    private func reason(_ body: () throws -> some Any) -> CatalogError.Reason? {
+    private func reason(_ body: () throws -> some Any) -> CatalogReason? {
         do {
             _ = try body()
             return nil

@@ -1,3 +1,4 @@
+import Vocabulary
 import Foundation
 import GRDB
 import Glibc
@@ -76,14 +77,14 @@ struct StoreFaultTests {
         #expect(FileManager.default.fileExists(atPath: folder["test.sqlite-journal"]))
     }
 
-    private static let reasons: [(ResultCode, StoreError.Reason)] = [
+    private static let reasons: [(ResultCode, StoreReason)] = [
         (.SQLITE_IOERR_FSYNC, .sync), (.SQLITE_IOERR_DIR_FSYNC, .sync), (.SQLITE_IOERR_WRITE, .writeFailed),
         (.SQLITE_IOERR_SHMSIZE, .writeFailed), (.SQLITE_FULL, .diskFull), (.SQLITE_IOERR_SHORT_READ, .damaged),
         (.SQLITE_IOERR_READ, .io), (.SQLITE_BUSY, .busy),
     ]
 
     @Test(arguments: reasons)
-    func `each of SQLite's errors has its reason`(code: ResultCode, reason: StoreError.Reason) {
+    func `each of SQLite's errors has its reason`(code: ResultCode, reason: StoreReason) {
         let error = StoreError(DatabaseError(resultCode: code), path: "x")
         #expect(error.reason == reason)
         #expect(!error.remedy.isEmpty)

@@ -73,7 +73,7 @@ struct SQLiteStoreTests {
         #expect(try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 0)
     }
 
-    private func reason(_ body: () throws -> some Any) -> StoreError.Reason? {
+    private func reason(_ body: () throws -> some Any) -> StoreReason? {
         do {
             _ = try body()
             return nil
