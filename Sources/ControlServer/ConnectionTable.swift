@@ -18,7 +18,10 @@ final class ConnectionTable: Sendable {
     /// Whether a connection may come in.
     enum Admission {
         case admitted(Int)
+        /// There is no room.
         case refused
+        /// The server is on its way out.
+        case tooLate
     }
 
     private struct Entry {
@@ -59,11 +62,12 @@ final class ConnectionTable: Sendable {
         let (admission, evicted) = state.withLock { state -> (Admission, Entry?) in
             var evicted: Entry?
             let own = privileged.contains(uid) ? 0 : state.entries.values.count { $0.uid == uid }
-            if own >= maximumPerUser || state.entries.count >= maximum || state.isDraining {
+            guard !state.isDraining else { return (.tooLate, nil) }
+            if own >= maximumPerUser || state.entries.count >= maximum {
                 let candidates = state.entries.filter { _, entry in
                     (own < maximumPerUser || entry.uid == uid) && isEvictable(entry, now)
                 }
-                guard !state.isDraining, let victim = candidates.min(by: { $0.value.since < $1.value.since }) else {
+                guard let victim = candidates.min(by: { $0.value.since < $1.value.since }) else {
                     state.refused += 1
                     return (.refused, nil)
                 }

@@ -123,14 +123,16 @@ package final class ControlServer: Sendable {
             .withBoundSocket(descriptor).get()
     }
 
-    /// Sets a new connection up, or turns it away if there is no room. On the channel's event loop.
+    /// Sets a new connection up, or turns it away if there is no room or the server ends. On the channel's event loop.
     private func letIn(_ channel: any Channel, _ feed: AsyncStream<Connection>.Continuation) throws {
         let peer = Peer(of: channel) ?? Peer(pid: 0, uid: UInt32.max, gid: UInt32.max)
         let admission = table.admit(uid: peer.uid) { channel.close(mode: .all, promise: nil) }
         let pipeline = channel.pipeline.syncOperations
-        guard case .admitted(let id) = admission else {
-            try pipeline.addHandler(NoRoomHandler())
-            return
+        let id: Int
+        switch admission {
+        case .admitted(let number): id = number
+        case .refused: return try pipeline.addHandler(RefusalHandler(.noRoom))
+        case .tooLate: return try pipeline.addHandler(RefusalHandler(.ending))
         }
         let table = table
         channel.closeFuture.whenComplete { _ in table.remove(id) }

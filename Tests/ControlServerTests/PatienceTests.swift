@@ -194,6 +194,11 @@ import Vocabulary
         table.set(try #require(admit(table) { closed.withLock { $0 += 1 } }), .serving)
         table.drain()
         #expect(closed.withLock { $0 } == 1)
-        #expect(admit(table) == nil)
+        // Told so, and not that others have taken its place.
+        guard case .tooLate = table.admit(uid: 0, close: {}) else {
+            Issue.record("let in, or refused for another reason")
+            return
+        }
+        #expect(table.counts.refused == 0)
     }
 }

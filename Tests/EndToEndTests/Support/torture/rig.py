@@ -167,11 +167,15 @@ class Rig:
             time.sleep(0.01)
 
     def try_status(self):
-        """The status, or None if nobody answers."""
+        """The status, or None if nobody answers, or somebody who is about to end."""
         try:
-            return self.ask("GET", "/v1/status", timeout=10)
+            status, answer = self.ask("GET", "/v1/status", timeout=10, failures=True)
         except (OSError, http.client.HTTPException):
             return None
+        if status == 503 and answer["code"] == "control.ending":
+            return None
+        expect(status == 200, lambda: f"GET /v1/status: {status} {answer}")
+        return answer
 
     def ask(self, method, target, body=None, timeout=PATIENCE, failures=False):
         """The answer's JSON. With `failures`, a refusal is (status, body) too; without, it fails the scenario."""
