@@ -1,5 +1,6 @@
 import ControlAPI
 import Foundation
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -162,7 +163,7 @@ import Vocabulary
 
     @Test(arguments: 0..<8)
     func `Damaged requests never trap`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let start = Array(#"{"identifiers":["1-2",[3,4,65535],"<a_1>","\u00e9\n"]}"#.utf8)
         for _ in 0..<5000 {
             var bytes = start
@@ -194,7 +195,7 @@ import Vocabulary
 
     @Test(arguments: 0..<4)
     func `Any time reads back`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<1000 {
             let time = Timestamp(milliseconds: .random(in: -62_167_219_200_000...253_402_300_799_999, using: &random))
             #expect(Timestamp(text: time.text) == time)
@@ -216,18 +217,5 @@ import Vocabulary
         let back = ErrorBody(failure).failure(httpStatus: failure.httpStatus)
         #expect(back.code == "a.b" && back.kind == .temporary && back.message == "m" && back.remedy == "r")
         #expect(ErrorBody(code: "x", message: "", remedy: "", kind: nil).failure(httpStatus: 409).kind == .conflict)
-    }
-}
-
-/// SplitMix64, so that a failing seed can be tried again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }

@@ -4,22 +4,12 @@ import Foundation
 import Glibc
 import Logging
 import NIOCore
+import TestSupport
 import Testing
 import Vocabulary
 
-/// A directory with a short path, since sockets need one; gone at the end.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/lc.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw CocoaError(.fileWriteUnknown) }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    var socket: String { path + "/s" }
+extension TemporaryDirectory {
+    var socket: String { self["s"] }
 }
 
 extension ControlServer.Limits {
@@ -37,7 +27,7 @@ func withServer<Result: Sendable>(
     audit: @escaping @Sendable (AuditEntry) -> Void = { _ in },
     _ body: @Sendable (String) async throws -> Result
 ) async throws -> Result {
-    let directory = try TemporaryDirectory()
+    let directory = TemporaryDirectory()
     let server = ControlServer(
         socket: try ControlSocket(path: directory.socket), service: service, limits: limits, writers: writers,
         audit: audit, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))

@@ -4,6 +4,7 @@ import ControlServer
 import Foundation
 import Glibc
 import Logging
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -21,7 +22,7 @@ import Vocabulary
     }
 
     @Test func `The socket is the owner's alone from the start, whatever the umask`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let previous = umask(0)
         defer { umask(previous) }
         let socket = try ControlSocket(path: directory.socket)
@@ -35,14 +36,14 @@ import Vocabulary
     }
 
     @Test func `A wider mode is given only if asked for`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let socket = try ControlSocket(path: directory.socket, mode: 0o660)
         #expect(try mode(directory.socket) == 0o660)
         socket.close()
     }
 
     @Test func `A second daemon is refused and does no harm`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let first = try server(directory.socket)
         let run = Task { try await first.run() }
         let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
@@ -71,7 +72,7 @@ import Vocabulary
     }
 
     @Test func `The socket of a dead daemon is replaced`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         close(leaveSocket(directory.socket, listening: true))
         let server = try server(directory.socket)
         let run = Task { try await server.run() }
@@ -81,7 +82,7 @@ import Vocabulary
     }
 
     @Test func `The socket of someone else who listens is left alone`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let other = leaveSocket(directory.socket, listening: true)
         defer { close(other) }
         let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
@@ -90,7 +91,7 @@ import Vocabulary
     }
 
     @Test func `A file or link in the socket's place is left alone`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         try Data("precious".utf8).write(to: URL(filePath: directory.socket))
         let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
         #expect(failure?.code == "control.socket_path_taken")
@@ -103,7 +104,7 @@ import Vocabulary
     }
 
     @Test func `A path that is too long is a clear error at both ends`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let prefix = directory.path + "/"
         let longest = prefix + String(repeating: "x", count: 107 - prefix.utf8.count)
         let socket = try ControlSocket(path: longest)
@@ -117,7 +118,7 @@ import Vocabulary
     }
 
     @Test func `No daemon is told from every other failure`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let missing = await #expect(throws: ControlFailure.self) {
             try await ControlClient(path: directory.socket).status()
         }
@@ -130,7 +131,7 @@ import Vocabulary
     }
 
     @Test func `A client outlives a restart of the daemon`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let client = ControlClient(path: directory.socket)
         for _ in 0..<2 {
             let server = try server(directory.socket)
@@ -143,7 +144,7 @@ import Vocabulary
     }
 
     @Test func `Shutting down lets requests end and nobody else in`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let server = try server(directory.socket)
         let run = Task { try await server.run() }
         try await until { (try? RawClient(directory.socket)) != nil }
@@ -163,7 +164,7 @@ import Vocabulary
     }
 
     @Test func `Shutting down does not wait for ever`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = TemporaryDirectory()
         let server = try server(directory.socket)
         let run = Task { try await server.run() }
         try await until { (try? RawClient(directory.socket)) != nil }

@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -28,8 +29,8 @@ import Vocabulary
         #expect(failure?.message.contains("/nonexistent/x") == true)
     }
 
-    @Test("a pipe is not read as a file") func pipe() throws {
-        try withTemporaryDirectory { directory in
+    @Test("a pipe is not read as a file") func pipe() {
+        withTemporaryDirectory { directory in
             let failure = #expect(throws: FilesFailure.self) { try FileSystem.read(directory, limit: 9) }
             #expect(failure?.code == "files.not_a_file" || failure?.code == "files.is_directory")
         }

@@ -1,4 +1,5 @@
 import Files
+import TestSupport
 import Testing
 
 /// The bytes of a version 1 .npy file with this header.

@@ -19,3 +19,9 @@ package final class TemporaryDirectory: Sendable {
     /// A path in it.
     package subscript(_ name: String) -> String { path + "/" + name }
 }
+
+/// Runs a test with a new folder, removed afterwards.
+package func withTemporaryDirectory<R>(_ body: (String) throws -> R) rethrows -> R {
+    let directory = TemporaryDirectory()
+    return try withExtendedLifetime(directory) { try body(directory.path) }
+}

@@ -30,12 +30,4 @@ enum Fixtures {
         let shape = try #require(file.entries[name]?.shape)
         return Matrix(rows: shape.count == 2 ? shape[0] : 1, columns: shape.last ?? 1, try file.floats(name))
     }
-
-    /// Runs a test with a new directory, removed afterwards.
-    static func withDirectory<R>(_ body: (String) throws -> R) throws -> R {
-        let path = "\(FileManager.default.temporaryDirectory.path)/letter-\(UUID().uuidString)"
-        try FileSystem.makeDirectory(path)
-        defer { try? FileSystem.removeTree(path) }
-        return try body(path)
-    }
 }

@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 import Tokenizer
 import Vocabulary
@@ -19,7 +20,7 @@ import Vocabulary
     }
 
     @Test("a model is read as it was written, in the same bytes each time") func roundTrip() throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             let model = try smallModel()
             try ModelDirectory.write(model, to: "\(directory)/a")
             try ModelDirectory.write(model, to: "\(directory)/b")
@@ -49,7 +50,7 @@ import Vocabulary
             ("\"factor\" : 1", "\"factor\" : -1"), ("{", "["), ("\"sha256\" : \"", "\"sha256\" : \"0"),
         ])
     func manifestEdits(from: String, to: String) throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/a")
             let path = "\(directory)/a/manifest.json"
             let text = String(decoding: try FileSystem.read(path, limit: 1 << 20), as: UTF8.self)
@@ -60,7 +61,7 @@ import Vocabulary
     }
 
     @Test("weights changed in any byte, cut short or missing are refused") func damagedWeights() throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/a")
             let path = "\(directory)/a/tokenizer.safetensors"
             let whole = try FileSystem.read(path, limit: 1 << 20)
@@ -100,7 +101,7 @@ import Vocabulary
             (["encoder.0.weight": [2, 3, 1], "encoder.0.bias": [2], "codebook.0": [4, 2]], "3 dimensions"),
         ])
     func wrongTensors(shapes: [String: [Int]], named: String) throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             var writer = SafetensorsWriter()
             for (name, shape) in shapes {
                 writer.add(name, shape: shape, [Float](repeating: 0.5, count: shape.reduce(1, *)))

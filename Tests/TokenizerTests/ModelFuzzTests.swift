@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 import Tokenizer
 import Vocabulary
@@ -114,7 +115,7 @@ import Vocabulary
     // MARK: - Tests
 
     @Test("changed weights are refused or give a valid model", arguments: seeds) func weights(seed: UInt64) throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/m")
             let whole = try FileSystem.read("\(directory)/m/tokenizer.safetensors", limit: 1 << 20)
             let path = "\(directory)/x.safetensors"
@@ -145,7 +146,7 @@ import Vocabulary
     @Test("a changed manifest is refused or gives the same network", arguments: seeds) func manifest(seed: UInt64)
         throws
     {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             let model = try smallModel()
             try ModelDirectory.write(model, to: "\(directory)/m")
             let path = "\(directory)/m/manifest.json"
@@ -167,7 +168,7 @@ import Vocabulary
 
     @Test("weights changed under an unchanged manifest are always refused", arguments: seeds)
     func underManifest(seed: UInt64) throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/m")
             let path = "\(directory)/m/tokenizer.safetensors"
             let whole = try FileSystem.read(path, limit: 1 << 20)
@@ -184,7 +185,7 @@ import Vocabulary
     }
 
     @Test("cut at every byte, neither file gives a model") func truncated() throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/m")
             for name in ["tokenizer.safetensors", "manifest.json"] {
                 let path = "\(directory)/m/\(name)"
@@ -206,7 +207,7 @@ import Vocabulary
         "a megabyte of brackets, quotes or digits in place of JSON is refused",
         arguments: ["[", "{\"a\":", "\"", "1", "{\"__metadata__\":{\"a\":", "\\", " "])
     func monsters(piece: String) throws {
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/m")
             let text = Array(String(repeating: piece, count: 1_000_000 / piece.utf8.count).utf8)
             try Data(text).write(to: URL(filePath: "\(directory)/m/manifest.json"))

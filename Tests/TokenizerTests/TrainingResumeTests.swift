@@ -1,19 +1,13 @@
 import Files
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 import Tokenizer
 import Vocabulary
 
 /// Checkpoints: whatever ends a run, it goes on to the bytes of one that nothing ended.
 @Suite struct TrainingResumeTests {
-    private static func data(_ items: Int) -> (semantic: Matrix, collaborative: Matrix) {
-        var random = Random(seed: 31)
-        var semantic = random.normalMatrix(rows: items, columns: 12, deviation: 0.5)
-        for item in 0..<items { semantic[item, item % 12] += 1 }
-        return (semantic, random.normalMatrix(rows: items, columns: 6, deviation: 1))
-    }
-
     private static var settings: TrainingSettings {
         var settings = TrainingSettings()
         settings.hiddenWidths = [16]
@@ -26,51 +20,30 @@ import Vocabulary
         return settings
     }
 
-    private static func bytes(_ model: TokenizerModel, _ directory: String, _ name: String) throws -> [[UInt8]] {
-        try ModelDirectory.write(model, to: "\(directory)/\(name)")
-        return try [ModelDirectory.weightsName, ModelDirectory.manifestName].map {
-            try FileSystem.read("\(directory)/\(name)/\($0)", limit: 1 << 24)
-        }
-    }
-
     @Test("a run stopped before any of its batches goes on to the same bytes, manifest included") func stopped() throws
     {
-        let (semantic, collaborative) = Self.data(150)
+        let (semantic, collaborative) = SmallRun.data(150, seed: 31)
         func trainer() throws -> Trainer {
             try Trainer(Self.settings, semantic: semantic, collaborative: collaborative)
         }
-        try Fixtures.withDirectory { directory in
-            let whole = try Self.bytes(trainer().train(), directory, "whole")
-            for stopAfter in 0..<24 {
-                let checkpoints = TrainingCheckpoints(path: "\(directory)/c\(stopAfter)", interval: 1e9, resume: true)
-                var asked = 0
-                let failure = #expect(throws: TokenizerFailure.self) {
-                    try trainer().train(
-                        checkpoints: checkpoints,
-                        stop: {
-                            asked += 1
-                            return asked > stopAfter
-                        })
-                }
-                #expect(failure?.code == "tokenizer.stopped" && failure?.kind == .temporary)
-                let model = try trainer().train(checkpoints: checkpoints)
-                #expect(try Self.bytes(model, directory, "m\(stopAfter)") == whole, "after \(stopAfter) batches")
-            }
+        try withTemporaryDirectory { directory in
+            let whole = try SmallRun.bytes(trainer().train(), directory, "whole")
+            try SmallRun.expectStoppedRunsToEnd(as: whole, batches: 24, directory, trainer: trainer)
         }
     }
 
     @Test("every checkpoint of a run leads to the same bytes, as if it was killed right after it") func killed() throws
     {
-        let (semantic, collaborative) = Self.data(90)
+        let (semantic, collaborative) = SmallRun.data(90, seed: 31)
         var settings = Self.settings
         settings.epochs = 3
         func trainer() throws -> Trainer {
             try Trainer(settings, semantic: semantic, collaborative: collaborative)
         }
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             let path = "\(directory)/checkpoint"
             var copies: [[UInt8]] = []
-            let whole = try Self.bytes(
+            let whole = try SmallRun.bytes(
                 trainer().train(
                     checkpoints: TrainingCheckpoints(path: path, interval: 0),
                     stop: {
@@ -81,7 +54,7 @@ import Vocabulary
             for (number, copy) in copies.enumerated() {
                 try FileSystem.replace(path, with: copy)
                 let model = try trainer().train(checkpoints: TrainingCheckpoints(path: path, resume: true))
-                #expect(try Self.bytes(model, directory, "m\(number)") == whole)
+                #expect(try SmallRun.bytes(model, directory, "m\(number)") == whole)
             }
             // The checkpoint is what makes it go on: a changed one leads elsewhere.
             let text = try #require(String(bytes: copies[3], encoding: .isoLatin1))
@@ -89,13 +62,13 @@ import Vocabulary
             #expect(changed != text)
             try FileSystem.replace(path, with: Array(try #require(changed.data(using: .isoLatin1))))
             let other = try trainer().train(checkpoints: TrainingCheckpoints(path: path, resume: true))
-            #expect(try Self.bytes(other, directory, "other")[0] != whole[0])
+            #expect(try SmallRun.bytes(other, directory, "other")[0] != whole[0])
         }
     }
 
     @Test("a checkpoint of other settings or data, or a damaged one, is refused") func refused() throws {
-        let (semantic, collaborative) = Self.data(60)
-        try Fixtures.withDirectory { directory in
+        let (semantic, collaborative) = SmallRun.data(60, seed: 31)
+        try withTemporaryDirectory { directory in
             let checkpoints = TrainingCheckpoints(path: "\(directory)/checkpoint", interval: 0, resume: true)
             func code(_ settings: TrainingSettings, _ semantic: Matrix) throws -> String? {
                 do {
@@ -124,7 +97,7 @@ import Vocabulary
     }
 
     @Test("a run ends early when the collision rate has not fallen for so many measurements") func patience() throws {
-        let (semantic, collaborative) = Self.data(150)
+        let (semantic, collaborative) = SmallRun.data(150, seed: 31)
         var settings = Self.settings
         settings.epochs = 200
         settings.patience = 3
@@ -140,8 +113,8 @@ import Vocabulary
     }
 
     @Test("a file trains as the matrix in it does") func file() throws {
-        let (semantic, collaborative) = Self.data(100)
-        try Fixtures.withDirectory { directory in
+        let (semantic, collaborative) = SmallRun.data(100, seed: 31)
+        try withTemporaryDirectory { directory in
             try NumPyFile.write("\(directory)/s.npy", semantic.values, columns: 12)
             try NumPyFile.write("\(directory)/c.npy", collaborative.values, columns: 6)
             let (s, c) = (try NumPyFile("\(directory)/s.npy"), try NumPyFile("\(directory)/c.npy"))
@@ -153,7 +126,7 @@ import Vocabulary
     @Test("eight levels, many codes and few items; dead codes are moved when it is asked for") func shapes() throws {
         var settings = Self.settings
         (settings.levels, settings.epochs, settings.clusters) = (8, 2, 10)
-        let (semantic, collaborative) = Self.data(70)
+        let (semantic, collaborative) = SmallRun.data(70, seed: 31)
         for codes in [1, 2, 300, 5000] {
             settings.codesPerLevel = codes
             let model = try Trainer(settings, semantic: semantic, collaborative: collaborative).train()

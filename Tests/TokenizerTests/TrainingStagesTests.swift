@@ -2,6 +2,7 @@ import Autodiff
 import Files
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 import Tokenizer
 import Vocabulary
@@ -158,49 +159,22 @@ import Vocabulary
         return settings
     }
 
-    private static func data(_ items: Int) -> (semantic: Matrix, collaborative: Matrix) {
-        var random = Random(seed: 32)
-        var semantic = random.normalMatrix(rows: items, columns: 12, deviation: 0.5)
-        for item in 0..<items { semantic[item, item % 12] += 1 }
-        return (semantic, random.normalMatrix(rows: items, columns: 6, deviation: 1))
-    }
-
     @Test("a run stopped before any batch of any stage goes on to the same bytes") func resumes() throws {
-        let (semantic, collaborative) = Self.data(100)
+        let (semantic, collaborative) = SmallRun.data(100, seed: 32)
         func trainer() throws -> Trainer {
             try Trainer(Self.settings, semantic: semantic, collaborative: collaborative)
         }
-        func bytes(_ model: TokenizerModel, _ path: String) throws -> [[UInt8]] {
-            try ModelDirectory.write(model, to: path)
-            return try [ModelDirectory.weightsName, ModelDirectory.manifestName].map {
-                try FileSystem.read("\(path)/\($0)", limit: 1 << 24)
-            }
-        }
-        try Fixtures.withDirectory { directory in
+        try withTemporaryDirectory { directory in
             var stages: [TrainingStage] = []
-            let whole = try bytes(trainer().train { stages.append($0.stage) }, "\(directory)/whole")
+            let whole = try SmallRun.bytes(trainer().train { stages.append($0.stage) }, directory, "whole")
             #expect(stages == [.warmup, .warmup, .quantised, .quantised, .decoder, .decoder])
             // 4 batches of 30 in each outer epoch, 3 of 40 in the others.
-            for stopAfter in 0..<22 {
-                let checkpoints = TrainingCheckpoints(path: "\(directory)/c\(stopAfter)", interval: 1e9, resume: true)
-                var asked = 0
-                let failure = #expect(throws: TokenizerFailure.self) {
-                    try trainer().train(
-                        checkpoints: checkpoints,
-                        stop: {
-                            asked += 1
-                            return asked > stopAfter
-                        })
-                }
-                #expect(failure?.code == "tokenizer.stopped")
-                let model = try trainer().train(checkpoints: checkpoints)
-                #expect(try bytes(model, "\(directory)/m\(stopAfter)") == whole, "after \(stopAfter) batches")
-            }
+            try SmallRun.expectStoppedRunsToEnd(as: whole, batches: 22, directory, trainer: trainer)
         }
     }
 
     @Test("the decoder's epochs change the decoder alone, and lower the error") func finishing() throws {
-        let (semantic, collaborative) = Self.data(200)
+        let (semantic, collaborative) = SmallRun.data(200, seed: 32)
         var settings = Self.settings
         (settings.epochs, settings.decoderEpochs) = (4, 0)
         let before = try Trainer(settings, semantic: semantic, collaborative: collaborative).train()
@@ -265,7 +239,7 @@ import Vocabulary
 
     @Test("stages that leave no epoch for the paper's losses, and what contradicts them, are refused")
     func refused() throws {
-        let (semantic, collaborative) = Self.data(20)
+        let (semantic, collaborative) = SmallRun.data(20, seed: 32)
         _ = try Trainer(Self.settings, semantic: semantic, collaborative: collaborative)
         for change: (inout TrainingSettings) -> Void in [
             { $0.warmupEpochs = 4 }, { $0.decoderEpochs = -1 }, { $0.outerBatch = 0 }, { $0.finalRefitLevel = 4 },

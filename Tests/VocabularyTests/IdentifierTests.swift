@@ -1,9 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 import Vocabulary
 
 @Suite struct IdentifierTests {
-    private static func random(_ random: inout SplitMix) -> Identifier {
+    private static func random(_ random: inout SeededGenerator) -> Identifier {
         var identifier = Identifier()
         for _ in 0..<Int.random(in: 0...9, using: &random) {
             // Small codes half of the time, so that prefixes are shared.
@@ -16,7 +17,7 @@ import Vocabulary
 
     @Test(arguments: 0..<20)
     func `The order of identifiers is the order of their bytes`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             let left = Self.random(&random)
             let right = Self.random(&random)
@@ -27,7 +28,7 @@ import Vocabulary
 
     @Test(arguments: 0..<20)
     func `An identifier survives each of its forms`(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<200 {
             let identifier = Self.random(&random)
             #expect(Identifier(text: identifier.description) == identifier)

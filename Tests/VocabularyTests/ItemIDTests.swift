@@ -1,10 +1,11 @@
+import TestSupport
 import Testing
 import Vocabulary
 
 @Suite struct ItemIDTests {
     @Test(arguments: 0..<20)
     func `An id survives its text form, whatever its bytes are`(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<200 {
             let length = Int.random(in: 1...511, using: &random)
             let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -50,18 +51,5 @@ import Vocabulary
     @Test(arguments: ["Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zm9v ", "Zm-v", "=Zm9", "Zg==Zg==", "Zm8=="])
     func `Only the canonical form is read`(text: String) {
         #expect(Base64.decode(text.utf8) == nil)
-    }
-}
-
-/// SplitMix64, so that a failing seed can be tried again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }
