@@ -80,13 +80,11 @@ struct RecordWalk: ~Copyable {
 
     private let reader: CatalogReader
     private let isHeld: Bool
-    private var number: UInt64
-    private var untilLook = recordsBetweenLooks
-    private let transaction: LMDBTransaction
+    private var newest: NewestSnapshot
+    private var untilLook = NewestSnapshot.recordsBetweenLooks
+    // In this order: the cursor goes before its transaction.
     private var cursor: LMDBCursor
-
-    /// Records that are read before it is looked whether a commit came: a look takes some nanoseconds.
-    static let recordsBetweenLooks = 32
+    private let transaction: LMDBTransaction
 
     /// Begins at the first record.
     init(_ reader: CatalogReader, holding: Bool) throws {
@@ -97,7 +95,7 @@ struct RecordWalk: ~Copyable {
         let start = CatalogCursor(version: reader.version(of: transaction), log: try reader.position(in: transaction))
         var cursor = try transaction.cursor(reader.embeddings)
         record = try cursor.next()
-        number = transaction.number
+        newest = NewestSnapshot(transaction)
         self.reader = reader
         self.start = start
         self.pages = pages
@@ -111,8 +109,8 @@ struct RecordWalk: ~Copyable {
         record = try cursor.next()
         untilLook -= 1
         guard untilLook == 0 else { return }
-        untilLook = Self.recordsBetweenLooks
-        guard !isHeld, reader.environment.lastTransaction != number else { return }
+        untilLook = NewestSnapshot.recordsBetweenLooks
+        guard !isHeld, newest.isLeft(by: transaction) else { return }
         let next = release()
         try renew(at: next)
     }
@@ -139,14 +137,43 @@ struct RecordWalk: ~Copyable {
 
     /// Goes on in the newest snapshot at the first record whose key is not below this one; nil is the end.
     private mutating func renew(at key: [UInt8]?) throws {
-        try CatalogReader.checkSize(reader.environment)
         try transaction.renew()
-        if transaction.number != number {
-            number = transaction.number
+        if newest.took(transaction) {
             isMixed = true
+            try CatalogReader.checkSize(reader.environment)
             try reader.confirmFormat(transaction)
         }
         try cursor.renew(transaction)
-        if let key { record = try cursor.seek(key) }
+        guard let key else { return }
+        record = try cursor.seek(key)
+        let isBelow = key.withUnsafeBytes { key in record.map { compareKeys($0.key, key) < 0 } ?? false }
+        // A walk that a damaged page sends back might never end.
+        guard !isBelow else {
+            throw CatalogError(PageDamage(page: 0, what: "a search went back in the order of keys"), reader.path)
+        }
+    }
+}
+
+/// Whether a snapshot is still the newest.
+///
+/// LMDB shows a commit before snapshots do (`CatalogReader.version`), for as long as it is synced: meanwhile a renewal gives
+/// the same snapshot again, which costs a microsecond or two at every look.
+struct NewestSnapshot {
+    /// Records that are read before it is looked whether a commit came: a look takes some nanoseconds.
+    static let recordsBetweenLooks = 32
+
+    private var number: UInt64
+
+    init(_ transaction: borrowing LMDBTransaction) { number = transaction.number }
+
+    /// Whether there may be a newer one than that of the transaction.
+    func isLeft(by transaction: borrowing LMDBTransaction) -> Bool {
+        transaction.environment.lastTransaction != number
+    }
+
+    /// Notes which one a renewed transaction has; whether it is another.
+    mutating func took(_ transaction: borrowing LMDBTransaction) -> Bool {
+        defer { number = transaction.number }
+        return transaction.number != number
     }
 }

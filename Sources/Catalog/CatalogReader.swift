@@ -171,11 +171,12 @@ package final class CatalogReader {
         batch.items.reserveCapacity(items.count)
         batch.digests.reserveCapacity(items.count)
         batch.vectors.reserveCapacity(items.count * format.dimension)
+        var newest = NewestSnapshot(transaction)
         for (number, item) in items.enumerated() {
-            if number % RecordWalk.recordsBetweenLooks == 0, transaction.number != environment.lastTransaction {
+            if number % NewestSnapshot.recordsBetweenLooks == 0, newest.isLeft(by: transaction) {
                 transaction.release()
                 try transaction.renew()
-                try confirmFormat(transaction)
+                if newest.took(transaction) { try confirmFormat(transaction) }
             }
             try transaction.value(embeddings, item.bytes) { bytes in
                 guard let bytes else {
@@ -304,7 +305,9 @@ package final class CatalogReader {
 
     /// Refuses a file that is shorter than its last commit says, before a read past its end kills the process.
     static func checkSize(_ environment: LMDBEnvironment) throws {
-        let (size, required) = (environment.fileSize ?? 0, environment.requiredFileSize)
+        // In this order: a commit that comes between the two makes the file larger, not what is required of it.
+        let required = environment.requiredFileSize
+        let size = environment.fileSize ?? 0
         if let required, size >= required { return }
         guard required != nil, try FileTail.isFree(environment, fileSize: size) else {
             throw CatalogError.truncated(environment.path, size: size, required: required)

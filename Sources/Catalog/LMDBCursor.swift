@@ -47,11 +47,13 @@ struct LMDBCursor: ~Copyable {
     /// The record with this key or the first one after it; nil if there is none. `next` goes on from there.
     mutating func seek(_ key: [UInt8]) throws -> Record? {
         begun = true
-        return try key.withUnsafeBytes { bytes in
+        let record = try key.withUnsafeBytes { bytes in
             try get(
                 MDB_SET_RANGE,
                 MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress)))
         }
+        previous = record?.key
+        return record
     }
 
     private func get(_ operation: MDB_cursor_op, _ key: MDB_val = MDB_val()) throws -> Record? {

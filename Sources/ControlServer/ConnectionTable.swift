@@ -62,7 +62,10 @@ final class ConnectionTable: Sendable {
         let (admission, evicted) = state.withLock { state -> (Admission, Entry?) in
             var evicted: Entry?
             let own = privileged.contains(uid) ? 0 : state.entries.values.count { $0.uid == uid }
-            guard !state.isDraining else { return (.tooLate, nil) }
+            guard !state.isDraining else {
+                state.refused += 1
+                return (.tooLate, nil)
+            }
             if own >= maximumPerUser || state.entries.count >= maximum {
                 let candidates = state.entries.filter { _, entry in
                     (own < maximumPerUser || entry.uid == uid) && isEvictable(entry, now)

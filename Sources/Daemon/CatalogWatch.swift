@@ -162,7 +162,7 @@ actor CatalogWatch {
         try doubting { try opened().changes(since: cursor) }
     }
 
-    /// The vectors of items, read in one short snapshot.
+    /// The vectors of items, each as it is now.
     func vectors(of items: ArraySlice<ItemID>) throws -> VectorBatch {
         try doubting { try opened().vectors(of: items) }
     }

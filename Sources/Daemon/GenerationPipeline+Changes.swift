@@ -26,7 +26,10 @@ extension GenerationPipeline {
         }
         // What a writer that goes on committing deletes is proved in one snapshot.
         let changes = try await compareAll(catalog, holding: false)
-        return (changes.missed == 0 ? changes : try await compareAll(catalog, holding: true), fault)
+        guard changes.missed > 0 else { return (changes, fault) }
+        var proved = try await compareAll(catalog, holding: true)
+        proved.scanned += changes.scanned
+        return (proved, fault)
     }
 
     private func compareAll(_ catalog: CatalogWatch, holding: Bool) async throws -> ChangeSet {

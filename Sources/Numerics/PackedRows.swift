@@ -145,8 +145,9 @@ package struct PackedRows: Sendable {
 
     /// Lays out the rows of a matrix, with a number that each one's products begin with. O(elements).
     ///
-    /// - Precondition: there is an offset for each row.
+    /// - Precondition: rows are not empty, and there is an offset for each.
     package init(_ matrix: Matrix, offsets: [Float]) {
+        precondition(matrix.columns > 0, "rows have numbers")
         precondition(offsets.count == matrix.rows, "there are \(offsets.count) offsets for \(matrix.rows) rows")
         (rows, columns) = (matrix.rows, matrix.columns)
         let block = Self.block

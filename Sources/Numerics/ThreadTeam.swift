@@ -16,17 +16,19 @@ final class ThreadTeam: Sendable {
     nonisolated(unsafe) private var helpers: [Helper] = []
 
     /// Calls `body` with 0, 1, …, `parts` − 1, the first on this thread and the others on one each; returns when all have
-    /// returned. Where the team helps somebody else already, or this is one of its calls, all run on this thread in turn.
+    /// returned. Where the team helps somebody else already, or this is one of its calls, all run on this thread in turn; so
+    /// do those for which the system gives no thread.
     func run(_ parts: Int, _ body: (Int) -> Void) {
         guard parts > 1, isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
             for part in 0..<parts { body(part) }
             return
         }
         defer { isBusy.store(false, ordering: .releasing) }
-        while helpers.count < parts - 1 { helpers.append(Helper(number: helpers.count + 1)) }
+        while helpers.count < parts - 1, let helper = Helper(number: helpers.count + 1) { helpers.append(helper) }
         withoutActuallyEscaping(body) { body in
             for helper in helpers.prefix(parts - 1) { helper.start(body) }
             body(0)
+            for part in min(helpers.count + 1, parts)..<parts { body(part) }
             for helper in helpers.prefix(parts - 1) { helper.wait() }
         }
     }
@@ -48,7 +50,8 @@ private final class Helper: @unchecked Sendable {
     /// Looks before a waiting thread sleeps, or gives way: about 50 µs.
     private static let looks = 2_000
 
-    init(number: Int) {
+    /// Starts the thread; nil if the system gives none.
+    init?(number: Int) {
         self.number = number
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(changed, nil)
@@ -57,14 +60,23 @@ private final class Helper: @unchecked Sendable {
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         // OpenBLAS needs a little stack, closures of ours less.
         pthread_attr_setstacksize(&attributes, 1 << 21)
+        defer { pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
+        let retained = Unmanaged.passRetained(self)
         let result = pthread_create(
             &thread, &attributes,
             { (helper) -> UnsafeMutableRawPointer? in
                 Unmanaged<Helper>.fromOpaque(helper!).takeRetainedValue().work()
-            }, Unmanaged.passRetained(self).toOpaque())
-        precondition(result == 0, "no thread could be made: \(String(cString: strerror(result)))")
-        pthread_attr_destroy(&attributes)
+            }, retained.toOpaque())
+        guard result == 0 else {
+            retained.release()
+            return nil
+        }
+    }
+
+    deinit {
+        mutex.deallocate()
+        changed.deallocate()
     }
 
     func start(_ body: @escaping (Int) -> Void) {

@@ -179,7 +179,7 @@ struct MovingCatalogTests {
         let neighbour = try Neighbour(scene.path)
         let reader = try CatalogReader(path: scene.path)
         var walk = try RecordWalk(reader, holding: false)
-        for _ in 0..<RecordWalk.recordsBetweenLooks / 2 { try walk.advance() }
+        for _ in 0..<NewestSnapshot.recordsBetweenLooks / 2 { try walk.advance() }
         let snapshots = try neighbour.commit(scene.records(deletions: false))
         #expect(snapshots == 1)
         var isMixed = walk.isMixed

@@ -199,6 +199,6 @@ import Vocabulary
             Issue.record("let in, or refused for another reason")
             return
         }
-        #expect(table.counts.refused == 0)
+        #expect(table.counts.refused == 1)
     }
 }
