@@ -53,52 +53,36 @@ int letter_has_vectors(int kind) {
     }
 }
 
+// The kernels of each kind.
+#define KERNELS(width) {layer_##width, nearest_##width, scale_rows_##width}
+static const struct {
+    void (*layer)(const float *, const float *, long, long, const float *, float *, long, int);
+    void (*nearest)(const float *, const float *, long, long, const float *, long, int32_t *, float *);
+    void (*scale_rows)(const double *, long, long, const double *, double, double *, double *);
+} kernels[LETTER_KINDS] = {
+#if defined(__x86_64__)
+    [LETTER_AVX512] = KERNELS(avx512),
+    [LETTER_AVX2] = KERNELS(avx2),
+#else
+    [LETTER_AVX512] = KERNELS(plain),
+    [LETTER_AVX2] = KERNELS(plain),
+#endif
+    [LETTER_PLAIN] = KERNELS(plain),
+};
+
 void letter_layer(
     int kind, const float *weights, const float *offsets, long outputs, long inputs, const float *from, float *to, long panels,
     int rectify) {
-    switch (kind) {
-#if defined(__x86_64__)
-    case LETTER_AVX512:
-        layer_avx512(weights, offsets, outputs, inputs, from, to, panels, rectify);
-        return;
-    case LETTER_AVX2:
-        layer_avx2(weights, offsets, outputs, inputs, from, to, panels, rectify);
-        return;
-#endif
-    default:
-        layer_plain(weights, offsets, outputs, inputs, from, to, panels, rectify);
-    }
+    kernels[kind].layer(weights, offsets, outputs, inputs, from, to, panels, rectify);
 }
 
 void letter_nearest(
     int kind, const float *rows, const float *offsets, long count, long width, const float *columns, long panels,
     int32_t *nearest, float *margins) {
-    switch (kind) {
-#if defined(__x86_64__)
-    case LETTER_AVX512:
-        nearest_avx512(rows, offsets, count, width, columns, panels, nearest, margins);
-        return;
-    case LETTER_AVX2:
-        nearest_avx2(rows, offsets, count, width, columns, panels, nearest, margins);
-        return;
-#endif
-    default:
-        nearest_plain(rows, offsets, count, width, columns, panels, nearest, margins);
-    }
+    kernels[kind].nearest(rows, offsets, count, width, columns, panels, nearest, margins);
 }
 
 void letter_scale_rows(
     int kind, const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums) {
-    switch (kind) {
-#if defined(__x86_64__)
-    case LETTER_AVX512:
-        scale_rows_avx512(matrix, rows, columns, v, factor, u, sums);
-        return;
-    case LETTER_AVX2:
-        scale_rows_avx2(matrix, rows, columns, v, factor, u, sums);
-        return;
-#endif
-    default:
-        scale_rows_plain(matrix, rows, columns, v, factor, u, sums);
-    }
+    kernels[kind].scale_rows(matrix, rows, columns, v, factor, u, sums);
 }

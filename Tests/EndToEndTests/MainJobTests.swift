@@ -47,13 +47,13 @@ struct MainJobTests {
 
         let added = try site.save(
             try await site.python("plain_writer.py", "add", site.catalog, "500", "--seed", "2"), as: "added")
-        try await seen(site, within: 20) { $0["items"] as? Int == items + 500 }
+        try await seen(site, within: 2) { $0["items"] as? Int == items + 500 }
         let edited = try site.save(
             try await site.python("plain_writer.py", "edit", site.catalog, "50", "--seed", "3"), as: "edited")
-        try await seen(site, within: 20) { $0["caught_up"] as? Bool == true }
+        try await seen(site, within: 2) { $0["caught_up"] as? Bool == true }
         let deleted = try site.save(
             try await site.python("plain_writer.py", "delete", site.catalog, "50", "--seed", "4"), as: "deleted")
-        try await seen(site, within: 20) { $0["items"] as? Int == items + 450 }
+        try await seen(site, within: 2) { $0["items"] as? Int == items + 450 }
         let second = try await site.dump(as: "second")
         try await site.python("oracle.py", "check", site.catalog, second)
         try await site.python("oracle.py", "answers", second, site.socket)

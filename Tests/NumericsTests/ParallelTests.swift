@@ -26,18 +26,28 @@ import Testing
     }
 
     @Test func `parts run at the same time, one after the other within parts, and again after a pause`() {
-        let waiting = Atomic<Int>(0)
-        for round in 1...3 {
-            Parallel.withThreads(2) {
-                Parallel.ranges(2, width: 1 << 20) { _ in
-                    waiting.add(1, ordering: .sequentiallyConsistent)
-                    // Ends only if the other part has begun.
-                    while waiting.load(ordering: .sequentiallyConsistent) < 2 * round { sched_yield() }
-                    let own = Mutex<[Range<Int>]>([])
-                    Parallel.ranges(1_000_000) { range in own.withLock { $0.append(range) } }
-                    #expect(own.withLock { $0.reduce(0) { $0 + $1.count } } == 1_000_000)
+        for _ in 1...3 {
+            // Another test may have the team; then the parts run in turn, and it is tried again.
+            var met = false
+            for _ in 0..<1_000 where !met {
+                let begun = Atomic<Int>(0)
+                let waited = Atomic<Int>(0)
+                Parallel.withThreads(2) {
+                    Parallel.ranges(2, width: 1 << 20) { _ in
+                        begun.add(1, ordering: .sequentiallyConsistent)
+                        let end = ContinuousClock.now + .milliseconds(50)
+                        while begun.load(ordering: .sequentiallyConsistent) < 2, .now < end { sched_yield() }
+                        if begun.load(ordering: .sequentiallyConsistent) < 2 {
+                            waited.add(1, ordering: .sequentiallyConsistent)
+                        }
+                        let own = Mutex<[Range<Int>]>([])
+                        Parallel.ranges(1_000_000) { range in own.withLock { $0.append(range) } }
+                        #expect(own.withLock { $0.reduce(0) { $0 + $1.count } } == 1_000_000)
+                    }
                 }
+                met = waited.load(ordering: .sequentiallyConsistent) == 0
             }
+            #expect(met)
             // Long enough for helpers to fall asleep.
             usleep(20_000)
         }
