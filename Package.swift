@@ -10,12 +10,12 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["CI"] == "true" ? [.treatAllWarnings(as: .error)] : [])
 
-/// Small functions of Vocabulary, SQLiteStore and Numerics are called a hundred thousand times a second from other rooms:
-/// in release builds the compiler may inline them there.
+/// Small functions of Core, SQLiteStore and Numerics are called a hundred thousand times a second from other targets: in
+/// release builds the compiler may inline them there.
 let release: SwiftSetting = .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
 
-/// Numeric rooms are optimised in debug builds too: an unoptimised inner loop is a hundred times slower.
-let numeric: [SwiftSetting] = common + [release, .unsafeFlags(["-O"], .when(configuration: .debug))]
+/// Targets with hot loops are optimised in debug builds too: an unoptimised inner loop is a hundred times slower.
+let hot: [SwiftSetting] = common + [release, .unsafeFlags(["-O"], .when(configuration: .debug))]
 
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -25,7 +25,7 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOHTTP1", package: "swift-nio"),
 ]
 
-func room(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = common) -> Target {
+func target(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = common) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
@@ -57,73 +57,85 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
-        // Words and files.
-        room("Vocabulary", [], settings: common + [release]),
-        room("Files", ["Vocabulary", "CLinux"], settings: numeric),
+        // Values, files and numbers.
+        target("Core", [], settings: common + [release]),
+        target("Files", ["CLinux", "Core"], settings: hot),
+        target("Numerics", ["CKernels", "COpenBLAS", "Core"], settings: hot),
+        target("Autodiff", ["Numerics"], settings: hot),
 
-        // The tokenizer: pure numbers.
-        room("Numerics", ["Vocabulary", "CKernels", "COpenBLAS"], settings: numeric),
-        room("Autodiff", ["Numerics"], settings: numeric),
-        room("Tokenizer", ["Autodiff", "Files", "Numerics", "Vocabulary"], settings: numeric),
-        room("TextEmbedding", ["Vocabulary"], settings: numeric),
+        // The tokenizer: what the daemon needs, and what only `letter` does.
+        target("Tokenizer", ["Core", "Files", "Numerics"], settings: hot),
+        target("TokenizerTraining", ["Autodiff", "Core", "Files", "Numerics", "Tokenizer"], settings: hot),
+        target("TokenizerEvaluation", ["Core", "Numerics", "Tokenizer"], settings: hot),
+        target("TextEmbedding", ["Core"], settings: hot),
 
         // The catalog and the index.
-        room("Catalog", ["CLMDB", "CXXHash", "Vocabulary"], settings: numeric),
-        room("Trie", ["CXXHash", "Files", "Vocabulary"], settings: numeric),
-        room(
-            "SQLiteStore", ["Files", "Vocabulary", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")],
-            settings: numeric),
+        target("Catalog", ["CLMDB", "CXXHash", "Core"], settings: hot),
+        target("Datasets", ["Catalog", "Core", "Files", "Numerics"], settings: hot),
+        target("Trie", ["CXXHash", "Core", "Files"], settings: hot),
+        target(
+            "SQLiteStore", ["Core", "Files", grdb, .product(name: "GRDBSQLite", package: "GRDB.swift")],
+            settings: hot),
         .target(
-            name: "IdentifierIndex", dependencies: ["CXXHash", "Files", "SQLiteStore", "Trie", "Vocabulary", grdb],
-            resources: [.embedInCode("index.sql")], swiftSettings: numeric),
+            name: "IdentifierIndex", dependencies: ["CXXHash", "Core", "Files", "SQLiteStore", "Trie", grdb],
+            resources: [.embedInCode("index.sql")], swiftSettings: hot),
         .target(
-            name: "Generations", dependencies: ["Files", "SQLiteStore", "Tokenizer", "Vocabulary", grdb],
+            name: "Generations", dependencies: ["Core", "Files", "SQLiteStore", "Tokenizer", grdb],
             resources: [.embedInCode("registry.sql")], swiftSettings: common),
 
         // The daemon and its control.
-        room("ControlAPI", ["Vocabulary"], settings: numeric),
-        room("ControlServer", ["CLinux", "ControlAPI", "Vocabulary", log] + nio, settings: numeric),
-        room("ControlClient", ["ControlAPI", "Vocabulary"]),
-        room(
+        target("ControlAPI", ["Core"], settings: hot),
+        target("ControlServer", ["CLinux", "ControlAPI", "Core", log] + nio, settings: hot),
+        target("ControlClient", ["ControlAPI", "Core"]),
+        target(
             "Daemon",
             [
-                "Catalog", "CLinux", "ControlAPI", "ControlServer", "Files", "Generations", "IdentifierIndex",
-                "SQLiteStore", "Tokenizer", "Vocabulary", log, .product(name: "Yams", package: "Yams"),
+                "CLinux", "Catalog", "ControlAPI", "ControlServer", "Core", "Files", "Generations", "IdentifierIndex",
+                "SQLiteStore", "Tokenizer", log, .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .executableTarget(
-            name: "letterd", dependencies: ["ControlAPI", "Daemon", "Vocabulary", arguments, log],
+            name: "letterd", dependencies: ["ControlAPI", "Core", "Daemon", arguments, log],
             swiftSettings: common),
         .executableTarget(
             name: "letter",
             dependencies: [
-                "Catalog", "ControlAPI", "ControlClient", "Files", "Generations", "IdentifierIndex", "Numerics",
-                "TextEmbedding", "Tokenizer", "Trie", "Vocabulary", arguments,
+                "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Generations",
+                "IdentifierIndex", "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation",
+                "TokenizerTraining", "Trie", arguments,
             ], swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: common),
-        tests("Vocabulary", ["Vocabulary"]),
-        tests("Files", ["Files", "Vocabulary"]),
+        .target(
+            name: "TokenizerFixtures", dependencies: ["Files", "Numerics", "Tokenizer"],
+            path: "Tests/TokenizerFixtures", resources: [.copy("Fixtures")], swiftSettings: common),
+        tests("Core", ["Core"]),
+        tests("Files", ["Core", "Files"]),
         tests("Numerics", ["Numerics"]),
         tests("Autodiff", ["Autodiff", "Numerics"]),
+        tests("Tokenizer", ["Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures"]),
         tests(
-            "Tokenizer", ["Autodiff", "Files", "Numerics", "Tokenizer", "Vocabulary"], resources: [.copy("Fixtures")]),
-        tests("TextEmbedding", ["TextEmbedding", "Vocabulary"]),
-        tests("Catalog", ["Catalog", "Vocabulary"]),
-        tests("Trie", ["Files", "Trie", "Vocabulary"]),
-        tests("SQLiteStore", ["SQLiteStore", "Vocabulary", grdb]),
+            "TokenizerTraining",
+            ["Autodiff", "Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures", "TokenizerTraining"]),
+        tests(
+            "TokenizerEvaluation",
+            ["Core", "Files", "Numerics", "Tokenizer", "TokenizerEvaluation", "TokenizerFixtures"]),
+        tests("TextEmbedding", ["Core", "TextEmbedding"]),
+        tests("Catalog", ["Catalog", "Core"]),
+        tests("Trie", ["Core", "Files", "Trie"]),
+        tests("SQLiteStore", ["Core", "SQLiteStore", grdb]),
         .testTarget(
             name: "IdentifierIndexTests",
-            dependencies: ["IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", "Vocabulary", grdb],
+            dependencies: ["Core", "IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", grdb],
             exclude: ["Fixtures"], swiftSettings: common),
-        tests("Generations", ["Files", "Generations", "Tokenizer", "Vocabulary"]),
-        tests("ControlAPI", ["ControlAPI", "Vocabulary"]),
-        tests("Daemon", ["Daemon", "Vocabulary", log]),
+        tests("Generations", ["Core", "Files", "Generations", "Tokenizer"]),
+        tests("ControlAPI", ["ControlAPI", "Core"]),
+        tests("Daemon", ["Core", "Daemon", log]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Files", "TestSupport", "letter", "letterd"],
             exclude: ["Support"], swiftSettings: common),
-        tests("ControlServer", ["ControlAPI", "ControlClient", "ControlServer", "Vocabulary", log] + nio),
+        tests("ControlServer", ["ControlAPI", "ControlClient", "ControlServer", "Core", log] + nio),
     ]
 )

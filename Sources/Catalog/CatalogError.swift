@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// What can go wrong with a catalog.
 package typealias CatalogError = ReasonedFailure<CatalogReason>

@@ -1,5 +1,5 @@
-internal import CXXHash
-internal import Vocabulary
+import CXXHash
+import Core
 
 /// How a catalog's vectors are stored.
 package enum VectorElement: String, Sendable, CaseIterable {

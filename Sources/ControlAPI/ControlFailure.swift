@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// What goes wrong in control: a request that cannot be understood, a socket that cannot be had, an answer of the
 /// daemon that reports a failure. Shared by both ends, so that a failure keeps its code and kind across the socket.

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Where a generation is in its life.
 package enum GenerationState: String, Codable, Sendable, CaseIterable {

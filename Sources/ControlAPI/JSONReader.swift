@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Reads the few forms of JSON that requests have, straight from bytes and without recursion.
 ///

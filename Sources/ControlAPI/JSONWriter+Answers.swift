@@ -1,4 +1,4 @@
-import Vocabulary
+import Core
 
 /// A value that writes itself without JSONEncoder, in the same form as its Codable one.
 package protocol JSONWritable: Sendable {

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Writes JSON straight to bytes, for the answers that come in thousands.
 ///

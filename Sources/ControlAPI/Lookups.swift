@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// How an item stands in a generation.
 package enum ItemStatus: String, Codable, Sendable, CaseIterable {

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Most of what one request may hold. A larger task is done in batches.
 package enum RequestLimits {

@@ -1,4 +1,4 @@
-internal import Glibc
+import Glibc
 
 /// Where the control socket is when no option names it; the daemon and its command line must agree.
 package enum SocketPath {

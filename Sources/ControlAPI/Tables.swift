@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Why an item did not get the codes that its embedding gives by nature.
 package struct Collision: Codable, Sendable, Hashable {
@@ -46,10 +46,10 @@ package struct CollisionsAnswer: Codable, Sendable, Hashable {
 /// What was confirmed of deletions that waited for it.
 package struct ConfirmAnswer: Codable, Sendable, Hashable {
     /// The generations that will apply them, and how many items each removes.
-    package var confirmed: [Held]
+    package var confirmed: [HeldDeletions]
 
     /// Deletions of one generation that wait for confirmation.
-    package struct Held: Codable, Sendable, Hashable {
+    package struct HeldDeletions: Codable, Sendable, Hashable {
         package var generation: Int
         /// Items that the catalog no longer has.
         package var deletions: Int
@@ -63,7 +63,7 @@ package struct ConfirmAnswer: Codable, Sendable, Hashable {
         }
     }
 
-    package init(confirmed: [Held]) {
+    package init(confirmed: [HeldDeletions]) {
         self.confirmed = confirmed
     }
 }

@@ -1,6 +1,6 @@
 package import ControlAPI
 import FoundationEssentials
-package import Vocabulary
+package import Core
 
 /// The daemon as the command line sees it.
 ///

@@ -1,6 +1,6 @@
 import ControlAPI
 import Glibc
-import Vocabulary
+import Core
 
 /// One connection to the socket, and as much HTTP/1.1 as the daemon speaks. Blocks; owned by one actor.
 final class HTTPConnection {

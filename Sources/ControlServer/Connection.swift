@@ -2,7 +2,7 @@ import ControlAPI
 import Logging
 import NIOCore
 import NIOHTTP1
-import Vocabulary
+import Core
 
 /// One client: its requests, one after the other, in the order they come.
 struct Connection: Sendable {

@@ -4,7 +4,7 @@ package import Logging
 package import NIOCore
 import NIOHTTP1
 import NIOPosix
-import Vocabulary
+import Core
 
 /// HTTP/1.1 over a Unix socket in front of a `ControlService`.
 ///
@@ -138,7 +138,7 @@ package final class ControlServer: Sendable {
         channel.closeFuture.whenComplete { _ in table.remove(id) }
         try pipeline.addHandler(HTTPResponseEncoder())
         try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
-        try pipeline.addHandler(PatienceHandler(limits: limits) { table.set(id, $0) })
+        try pipeline.addHandler(TimeoutHandler(limits: limits) { table.set(id, $0) })
         let asyncChannel = try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
             wrappingChannelSynchronously: channel)
         feed.yield(

@@ -1,5 +1,5 @@
 package import ControlAPI
-package import Vocabulary
+package import Core
 
 /// What the daemon does for whoever asks over the socket. Each call is bound to one generation, which its answer names.
 ///

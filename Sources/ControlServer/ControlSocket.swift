@@ -1,7 +1,7 @@
 import ControlAPI
 import Glibc
 import Synchronization
-import Vocabulary
+import Core
 
 /// The Unix socket of the daemon: locked, bound and private, not yet listening.
 ///

@@ -1,5 +1,5 @@
 import ControlAPI
-import Vocabulary
+import Core
 
 /// The status as OpenMetrics text.
 enum Metrics {

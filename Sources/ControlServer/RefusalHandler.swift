@@ -1,6 +1,6 @@
 import ControlAPI
 import NIOCore
-import Vocabulary
+import Core
 
 /// Tells a new connection why it is not let in, without reading what it sends, and closes it.
 final class RefusalHandler: ChannelInboundHandler {

@@ -1,7 +1,7 @@
 import ControlAPI
 import NIOCore
 import NIOHTTP1
-import Vocabulary
+import Core
 
 /// The body of one request, taken part by part and never past its limit.
 struct RequestBody {

@@ -2,7 +2,7 @@ import ControlAPI
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
-import Vocabulary
+import Core
 
 /// A whole answer.
 struct Response: Sendable {

@@ -1,6 +1,6 @@
 import ControlAPI
 import NIOHTTP1
-import Vocabulary
+import Core
 
 /// What a request asks for: its method and path, understood.
 enum Route: Sendable, Hashable {

@@ -1,7 +1,7 @@
-internal import Files
+import Files
 package import Logging
-package import Vocabulary
-internal import Yams
+package import Core
+import Yams
 
 /// What `--config` may set; a command-line option of the same name goes before it. Schema/config.schema.json.
 package struct ConfigurationFile: Sendable, Equatable {

@@ -1,4 +1,4 @@
-internal import Vocabulary
+import Core
 
 /// What can go wrong in the daemon itself.
 typealias DaemonError = ReasonedFailure<DaemonReason>

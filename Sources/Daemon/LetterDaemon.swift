@@ -1,13 +1,13 @@
-internal import Catalog
-internal import ControlAPI
-internal import ControlServer
-internal import Generations
-internal import Glibc
-internal import IdentifierIndex
+import Catalog
+import ControlAPI
+import ControlServer
+import Generations
+import Glibc
+import IdentifierIndex
 package import Logging
-internal import ServiceLifecycle
-internal import UnixSignals
-package import Vocabulary
+import ServiceLifecycle
+import UnixSignals
+package import Core
 
 /// The daemon: opens its state, answers on its socket, and keeps its generations in step with the catalog.
 package struct LetterDaemon: Sendable {
@@ -63,7 +63,7 @@ package struct LetterDaemon: Sendable {
             logger.notice("the last run did not end in order; the catalog is verified first", metadata: metadata)
         }
         registry.opening.report(of: "registry", to: logger)
-        let board = Board()
+        let board = DaemonState()
         let catalog = CatalogWatch(
             path: configuration.catalog, interval: configuration.pollInterval,
             readerCheck: configuration.readerCheckInterval, isSuspect: record.wasUnclean, board: board)

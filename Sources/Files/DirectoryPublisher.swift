@@ -1,4 +1,4 @@
-import Vocabulary
+import Core
 
 /// Makes a directory that appears whole under its name or not at all, whatever dies.
 ///

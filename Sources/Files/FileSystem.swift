@@ -1,5 +1,5 @@
 import CLinux
-import Vocabulary
+import Core
 import Glibc
 
 /// Whole-file operations. Errors are `FilesFailure`; nothing here uses Foundation.

@@ -1,5 +1,5 @@
 import Glibc
-package import Vocabulary
+package import Core
 
 /// What went wrong with a file: the operating system's refusal, or a file that is not what it says it is.
 package struct FilesFailure: Failure {

@@ -1,4 +1,4 @@
-import Vocabulary
+import Core
 
 /// The header of a .npy file: a Python literal such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`.
 struct NumPyHeader {

@@ -1,5 +1,5 @@
 import Glibc
-import Vocabulary
+import Core
 
 /// Calls until the answer is not EINTR: the one place where interrupted system calls are repeated.
 ///

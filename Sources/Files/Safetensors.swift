@@ -1,5 +1,5 @@
 import FoundationEssentials
-import Vocabulary
+import Core
 
 /// A safetensors file in memory: named arrays behind a JSON header, every byte of the data accounted for.
 ///

@@ -1,8 +1,8 @@
-internal import Files
-internal import GRDB
+import Files
+import GRDB
 package import SQLiteStore
 package import Tokenizer
-internal import Vocabulary
+import Core
 
 /// Where a generation is in its life.
 package enum GenerationStage: String, Sendable {

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// What can go wrong with the state directory and its generations.
 package typealias GenerationsError = ReasonedFailure<GenerationsReason>

@@ -1,6 +1,6 @@
 package import Files
-internal import Glibc
-internal import Vocabulary
+import Glibc
+import Core
 
 /// The folder that one daemon owns: its lock, the registry, generations and uploads.
 package final class StateDirectory: Sendable {

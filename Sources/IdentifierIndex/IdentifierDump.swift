@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Items and their identifiers, one behind another in two arrays.
 package struct IdentifierDump: Sendable {

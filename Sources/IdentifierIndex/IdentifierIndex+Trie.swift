@@ -1,9 +1,9 @@
-internal import Files
-internal import GRDB
-internal import SQLiteStore
-internal import Synchronization
+import Files
+import GRDB
+import SQLiteStore
+import Synchronization
 package import Trie
-package import Vocabulary
+package import Core
 
 extension IdentifierIndex {
     /// How the trie in memory was loaded.
@@ -58,7 +58,7 @@ extension IdentifierIndex {
     /// - Throws: `CancellationError` if the index is closed meanwhile.
     func readTrie(_ database: Database, items: Int) throws -> TrieBase {
         var builder = TrieBuilder(levels: length, identifiers: items)
-        let statement = try PreparedStatement(database, "SELECT codes FROM \(facts.identifierTable) ORDER BY codes")
+        let statement = try PreparedStatement(database, "SELECT codes FROM \(identity.identifierTable) ORDER BY codes")
         var rows = 0
         // Items that share an identifier follow each other.
         var current: (codes: Identifier, items: Int)?

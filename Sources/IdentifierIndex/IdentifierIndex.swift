@@ -1,53 +1,17 @@
-internal import Files
-internal import GRDB
+import Files
+import GRDB
 package import SQLiteStore
-internal import Synchronization
+import Synchronization
 package import Trie
-package import Vocabulary
+package import Core
 
 /// The index of one generation: items, identifiers, trie, collisions, tombstones, quarantine and the catalog cursor.
 ///
 /// One thread at a time writes; any number read, each call one snapshot: a reader sees a chunk whole or not at all.
 /// All calls block on the disk, so none belongs on the cooperative thread pool.
 package final class IdentifierIndex: Sendable {
-    /// What an index is made for.
-    package struct Facts: Sendable, Hashable {
-        /// Number of the generation.
-        package var generation: Int
-        /// Length of the natural codes, and codes per level.
-        package var levels: Int
-        package var codesPerLevel: Int
-        /// SHA-256 of the model file, in hexadecimal.
-        package var model: String
-        /// What becomes of collisions. An index that is there keeps its own.
-        package var policy: CollisionPolicy
-        /// The arithmetic that encoded the first items (`FrozenEncoder.arithmetic`); nil where that was not recorded.
-        package var arithmetic: String?
-
-        package init(
-            generation: Int, levels: Int, codesPerLevel: Int, model: String, policy: CollisionPolicy = .reassign,
-            arithmetic: String? = nil
-        ) {
-            self.generation = generation
-            self.levels = levels
-            self.codesPerLevel = codesPerLevel
-            self.model = model
-            self.policy = policy
-            self.arithmetic = arithmetic
-        }
-
-        /// Length of an identifier: that of the natural codes, or one more.
-        package var identifierLength: Int { policy == .suffix ? levels + 1 : levels }
-        /// Length of the longest prefixes whose items `trie_node` counts: two codes less than an identifier's, for what is
-        /// below a longer one is counted as fast in the table of identifiers.
-        var countedLength: Int { max(min(identifierLength - 1, 1), identifierLength - 2) }
-
-        /// The table of the trie's leaves.
-        var identifierTable: String { policy == .share ? "shared_identifier" : "identifier" }
-    }
-
     /// What the index is made for.
-    package let facts: Facts
+    package let identity: IndexIdentity
 
     /// The file.
     let path: String
@@ -66,7 +30,7 @@ package final class IdentifierIndex: Sendable {
     /// What was done to the file when it was opened.
     package var opening: SQLiteStore.Opening { store.opening }
     /// Length of an identifier.
-    var length: Int { facts.identifierLength }
+    var length: Int { identity.identifierLength }
 
     /// 'LTRI', and the schema.
     static let settings = SQLiteStore.Settings(
@@ -74,7 +38,7 @@ package final class IdentifierIndex: Sendable {
 
     /// Opens the index file at `path`, or makes it.
     ///
-    /// A new index is made for `facts`; one that is there keeps its collision policy and arithmetic, whatever `facts` says. A
+    /// A new index is made for `identity`; one that is there keeps its collision policy and arithmetic, whatever `identity` says. A
     /// file that was not closed in order is checked, also for items and identifiers that contradict each other.
     ///
     /// - Parameters:
@@ -83,21 +47,22 @@ package final class IdentifierIndex: Sendable {
     /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model;
     ///   `index.older_than_journal`.
     package init(
-        path: String, facts: Facts, mustExist: Bool = false, background: @escaping LiveTrie.Background = { $0() }
+        path: String, identity: IndexIdentity, mustExist: Bool = false,
+        background: @escaping LiveTrie.Background = { $0() }
     ) throws {
-        var facts = facts
+        var identity = identity
         self.path = path
         live = LiveTrie(background: background)
-        let isNew = try Self.isNew(path, facts: facts, mustExist: mustExist)
+        let isNew = try Self.isNew(path, identity: identity, mustExist: mustExist)
         store = try SQLiteStore(path: path, settings: Self.settings)
-        let expected = facts.rows
+        let expected = identity.rows
         let stored = try store.read { database in
             try Row.fetchAll(database, sql: "SELECT name, value FROM fact").reduce(into: [String: String]()) {
                 $0[$1["name"]] = $1["value"]
             }
         }
         if stored.isEmpty {
-            try store.write { try facts.write($0) }
+            try store.write { try identity.write($0) }
         } else if let wrong = expected.sorted(by: { $0.key < $1.key }).first(where: { stored[$0.key] != $0.value }) {
             throw IndexError(
                 .mismatch, "\(path) has the \(wrong.key) '\(stored[wrong.key] ?? "")' where '\(wrong.value)' belongs.",
@@ -109,13 +74,13 @@ package final class IdentifierIndex: Sendable {
                     .mismatch, "\(path) has the collision policy '\(stored["policy"] ?? "")', which is not known.",
                     remedy: "Use the version of Letter that wrote it, or publish the model as a new generation.")
             }
-            facts.policy = policy
-            facts.arithmetic = stored["kernel"]
+            identity.policy = policy
+            identity.arithmetic = stored["kernel"]
         }
-        self.facts = facts
-        if store.opening.wasUnclean { try Self.checkOwners(store, facts: facts, path: path) }
+        self.identity = identity
+        if store.opening.wasUnclean { try Self.checkOwners(store, identity: identity, path: path) }
         if isNew { try FileSystem.syncDirectory(FileSystem.parent(of: path)) }
-        (journal, journalOpening) = try Self.openJournal(of: path, store: store, facts: facts)
+        (journal, journalOpening) = try Self.openJournal(of: path, store: store, identity: identity)
     }
 
     /// Closes the file, its write-ahead log moved into it, and keeps the trie for the next start.
@@ -140,7 +105,7 @@ package final class IdentifierIndex: Sendable {
         _ chunk: Chunk, distances: some ItemDistances, rules: AssignmentRules = AssignmentRules(), now: Int
     ) throws -> Tally {
         let (tally, changes, commit, frame) = try store.write { database in
-            var writer = try ChunkWriter(database, facts: facts, rules: rules, distances: distances, now: now)
+            var writer = try ChunkWriter(database, identity: identity, rules: rules, distances: distances, now: now)
             try writer.apply(chunk)
             let commit = try IndexCommit(database).next
             try commit.write(database)
@@ -251,7 +216,7 @@ package final class IdentifierIndex: Sendable {
     package func owners(of identifiers: [Identifier]) throws -> [IdentifierOwner] {
         try store.read { database in
             let statement = try PreparedStatement(
-                database, "SELECT item FROM \(facts.identifierTable) WHERE codes = ?")
+                database, "SELECT item FROM \(identity.identifierTable) WHERE codes = ?")
             let tombstone = try PreparedStatement(database, "SELECT 1 FROM tombstone WHERE codes = ?")
             return try identifiers.map { codes in
                 statement.bind(1, codes)
@@ -273,19 +238,19 @@ package final class IdentifierIndex: Sendable {
             let inner = try PreparedStatement(
                 database, "SELECT code, items FROM trie_node WHERE prefix = ? ORDER BY code")
             let leaves = try PreparedStatement(
-                database, "SELECT codes FROM \(facts.identifierTable) WHERE codes BETWEEN ? AND ? ORDER BY codes")
+                database, "SELECT codes FROM \(identity.identifierTable) WHERE codes BETWEEN ? AND ? ORDER BY codes")
             let leaf = try PreparedStatement(
-                database, "SELECT count(*) FROM \(facts.identifierTable) WHERE codes = ?")
+                database, "SELECT count(*) FROM \(identity.identifierTable) WHERE codes = ?")
             return try prefixes.map { prefix in
                 var children = TrieChildren(next: [], items: 0)
-                if prefix.count < facts.countedLength {
+                if prefix.count < identity.countedLength {
                     inner.bind(1, prefix.bytes)
                     while try inner.step() {
                         children.next.append(Code(truncatingIfNeeded: inner.integer(0)))
                         children.items += inner.integer(1)
                     }
-                } else if prefix.count < facts.identifierLength {
-                    let missing = facts.identifierLength - prefix.count
+                } else if prefix.count < identity.identifierLength {
+                    let missing = identity.identifierLength - prefix.count
                     leaves.bind(1, prefix.appending(contentsOf: repeatElement(0, count: missing)))
                     leaves.bind(2, prefix.appending(contentsOf: repeatElement(.max, count: missing)))
                     while try leaves.step() {
@@ -294,7 +259,7 @@ package final class IdentifierIndex: Sendable {
                         if children.next.last != codes[prefix.count] { children.next.append(codes[prefix.count]) }
                         children.items += 1
                     }
-                } else if prefix.count == facts.identifierLength {
+                } else if prefix.count == identity.identifierLength {
                     leaf.bind(1, prefix)
                     children.items = try leaf.step() ? leaf.integer(0) : 0
                     leaf.reset()
@@ -310,15 +275,15 @@ package final class IdentifierIndex: Sendable {
     package func identifiers(
         below prefix: Identifier, after: Identifier?, limit: Int
     ) throws -> [(codes: Identifier, items: [ItemID])] {
-        guard prefix.count <= facts.identifierLength else { return [] }
-        let missing = facts.identifierLength - prefix.count
+        guard prefix.count <= identity.identifierLength else { return [] }
+        let missing = identity.identifierLength - prefix.count
         let first = prefix.appending(contentsOf: repeatElement(0, count: missing))
         let last = prefix.appending(contentsOf: repeatElement(.max, count: missing))
         return try store.read { database in
             let statement = try PreparedStatement(
                 database,
                 """
-                SELECT codes, item FROM \(facts.identifierTable)
+                SELECT codes, item FROM \(identity.identifierTable)
                 WHERE codes BETWEEN ? AND ? AND codes > ? ORDER BY codes
                 """)
             defer { statement.reset() }

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// What can go wrong with an identifier index, beyond what its database reports.
 package typealias IndexError = ReasonedFailure<IndexReason>

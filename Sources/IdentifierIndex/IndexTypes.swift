@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Where an item stands.
 package enum ItemStanding: Int, Sendable {

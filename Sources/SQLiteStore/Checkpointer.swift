@@ -1,6 +1,6 @@
-internal import GRDB
-internal import GRDBSQLite
-internal import Synchronization
+import GRDB
+import GRDBSQLite
+import Synchronization
 
 /// Moves the write-ahead log into the file when it has grown, and sees whether that went well.
 ///

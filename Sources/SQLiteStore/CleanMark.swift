@@ -1,5 +1,5 @@
-internal import Files
-internal import Glibc
+import Files
+import Glibc
 
 /// The file `….sqlite-clean` beside a database: it was closed in order, and looked like this then.
 ///

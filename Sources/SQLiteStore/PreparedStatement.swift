@@ -1,6 +1,6 @@
 package import GRDB
-internal import GRDBSQLite
-package import Vocabulary
+import GRDBSQLite
+package import Core
 
 /// A cached statement for loops over many rows: binds, steps and reads through SQLite's own calls.
 ///

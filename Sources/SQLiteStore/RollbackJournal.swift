@@ -1,4 +1,4 @@
-internal import Glibc
+import Glibc
 
 /// The rollback journal that a process leaves which dies in the transaction that makes a database; later ones are in the
 /// write-ahead log.

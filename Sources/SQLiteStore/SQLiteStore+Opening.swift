@@ -1,5 +1,5 @@
-internal import Files
-internal import GRDB
+import Files
+import GRDB
 
 extension SQLiteStore {
     /// What was done to a database before it was used.

@@ -1,7 +1,7 @@
 package import GRDB
-internal import Glibc
-internal import Synchronization
-internal import Vocabulary
+import Glibc
+import Synchronization
+import Core
 
 /// A database of the state directory: one writing connection, a few reading ones, and the rules that all of them keep.
 ///

@@ -1,6 +1,6 @@
-internal import Files
-internal import GRDB
-package import Vocabulary
+import Files
+import GRDB
+package import Core
 
 /// What can go wrong with a database of the state directory.
 package typealias StoreError = ReasonedFailure<StoreReason>

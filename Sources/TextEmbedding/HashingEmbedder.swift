@@ -1,4 +1,4 @@
-internal import Vocabulary
+import Core
 
 /// Embeds text without a model: signed feature hashing, then a sparse random projection.
 ///

@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import Vocabulary
+package import Core
 
 /// The text of an item, composed from its JSON record.
 package struct ItemText: Equatable, Sendable {

@@ -1,4 +1,4 @@
-internal import Vocabulary
+import Core
 
 /// The embedders that are built in, by the name that `--embed` takes.
 package enum TextEmbedders {

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Why a text has no embedding, or a JSON item no text.
 package typealias TextEmbeddingError = ReasonedFailure<TextEmbeddingReason>

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// What is wrong with a tokenizer model, with what it is asked to encode, or with a training run.
 package struct TokenizerFailure: Failure {

@@ -1,5 +1,5 @@
-internal import Synchronization
-internal import Vocabulary
+import Synchronization
+import Core
 
 /// The trie that readers take snapshots of while one writer brings it forward, commit by commit.
 ///

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// A set of identifiers of one length, each with a number of items, as a trie that never changes.
 ///

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Makes a base of identifiers that come in order.
 package struct TrieBuilder: ~Copyable {

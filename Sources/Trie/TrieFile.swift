@@ -1,6 +1,6 @@
-internal import CXXHash
-internal import Files
-internal import Vocabulary
+import CXXHash
+import Files
+import Core
 
 /// A trie as a file beside its index, so that it need not be read from the index at every start.
 ///

@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// Items that an identifier gained or lost.
 package struct TrieChange: Sendable, Hashable {

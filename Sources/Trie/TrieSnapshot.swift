@@ -1,4 +1,4 @@
-package import Vocabulary
+package import Core
 
 /// The trie of live identifiers as it was after one commit of its index: an immutable base and what changed since.
 ///

@@ -1,4 +1,4 @@
-internal import Vocabulary
+import Core
 
 /// What a verb that works on files finds wrong by itself.
 struct CommandFailure: Failure {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 import Numerics
-import Vocabulary
+import Core
 
 /// The command line.
 @main

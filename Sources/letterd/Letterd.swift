@@ -1,9 +1,9 @@
 public import ArgumentParser
-internal import ControlAPI
-internal import Daemon
-internal import Glibc
+import ControlAPI
+import Daemon
+import Glibc
 public import Logging
-internal import Vocabulary
+import Core
 
 @main
 struct Letterd: AsyncParsableCommand {

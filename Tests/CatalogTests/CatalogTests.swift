@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import Catalog
 

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import Catalog
 
@@ -237,7 +237,7 @@ struct ChangeLogTests {
         try restore(path, from: before)
         let reader = try CatalogReader(path: path)
         let version = try reader.version()
-        let glance = try #require(CatalogGlance(reader, at: version))
+        let glance = try #require(CatalogQuickCheck(reader, at: version))
         #expect(glance.isUnchanged)
         // As when its writer syncs it, or has died before it told the others.
         try restore(path, from: after)
@@ -246,7 +246,7 @@ struct ChangeLogTests {
         #expect(try reader.changes(holding: true) { KnownItems() }.version == version)
         // It is looked at again and again until it is seen.
         #expect(!glance.isUnchanged)
-        #expect(CatalogGlance(reader, at: version) == nil)
+        #expect(CatalogQuickCheck(reader, at: version) == nil)
     }
 
     /// Ways in which somebody may have written into the log's databases.

@@ -1,6 +1,6 @@
 import Glibc
 import TestSupport
-import Vocabulary
+import Core
 
 @testable import Catalog
 

@@ -2,7 +2,7 @@ import ControlAPI
 import Foundation
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @Suite struct JSONWriterTests {
     private static let ids: [ItemID] =

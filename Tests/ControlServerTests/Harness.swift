@@ -6,7 +6,7 @@ import Logging
 import NIOCore
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 extension TemporaryDirectory {
     var socket: String { self["s"] }

@@ -1,7 +1,7 @@
 import ControlAPI
 import ControlServer
 import Synchronization
-import Vocabulary
+import Core
 
 /// A daemon of a few arrays: items `0`… with codes made of their number.
 final class MemoryService: ControlService {

@@ -5,7 +5,7 @@ import Foundation
 import NIOCore
 import Synchronization
 import Testing
-import Vocabulary
+import Core
 
 @Suite struct ProtocolTests {
     @Test func `A connection is kept for many requests`() async throws {

@@ -4,7 +4,7 @@ import Foundation
 import NIOHTTP1
 import Synchronization
 import Testing
-import Vocabulary
+import Core
 
 @testable import ControlServer
 

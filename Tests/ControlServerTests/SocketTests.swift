@@ -6,7 +6,7 @@ import Glibc
 import Logging
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @Suite(.serialized) struct SocketTests {
     private func server(_ path: String, service: MemoryService = MemoryService()) throws -> ControlServer {

@@ -1,6 +1,6 @@
 import Logging
 import Testing
-import Vocabulary
+import Core
 
 @testable import Daemon
 

@@ -200,4 +200,5 @@ final class Site: Sendable {
 }
 
 /// The frozen tokenizer that the tokenizer's tests also use.
-let frozenTokenizer = SharedData.packageRoot + "/Tests/TokenizerTests/Fixtures/scientific-frozen-tokenizer.safetensors"
+let frozenTokenizer =
+    SharedData.packageRoot + "/Tests/TokenizerFixtures/Fixtures/scientific-frozen-tokenizer.safetensors"

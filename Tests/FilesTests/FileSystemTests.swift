@@ -2,7 +2,7 @@ import Files
 import Glibc
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @Suite struct FileSystemTests {
     @Test("what is written is read, and replacing leaves nothing else behind") func roundTrip() throws {

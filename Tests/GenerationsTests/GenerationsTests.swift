@@ -2,7 +2,7 @@ import Files
 import TestSupport
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 @testable import Generations
 
@@ -10,7 +10,7 @@ import Vocabulary
 struct GenerationsTests {
     let folder = TemporaryDirectory()
     private let frozen =
-        SharedData.packageRoot + "/Tests/TokenizerTests/Fixtures/scientific-frozen-tokenizer.safetensors"
+        SharedData.packageRoot + "/Tests/TokenizerFixtures/Fixtures/scientific-frozen-tokenizer.safetensors"
 
     private func upload(_ state: StateDirectory, _ name: String) throws {
         try ModelDirectory.write(try ModelDirectory.importWeights(frozen), to: state.upload(name))

@@ -1,4 +1,4 @@
-import Vocabulary
+import Core
 
 /// The rules of assignment once more, as plainly as they can be written: everything in small arrays, searched from end
 /// to end for each item. What the index must agree with.

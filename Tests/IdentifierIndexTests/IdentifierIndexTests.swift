@@ -3,7 +3,7 @@ import SQLiteStore
 import Synchronization
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 
@@ -164,12 +164,14 @@ struct IdentifierIndexTests {
     @Test func `an index of another model or generation is refused`() throws {
         let harness = try IndexHarness()
         try harness.index.close()
-        for facts in [
-            IdentifierIndex.Facts(generation: 2, levels: 3, codesPerLevel: 4, model: "abc"),
-            IdentifierIndex.Facts(generation: 1, levels: 4, codesPerLevel: 4, model: "abc"),
-            IdentifierIndex.Facts(generation: 1, levels: 3, codesPerLevel: 4, model: "def"),
+        for identity in [
+            IndexIdentity(generation: 2, levels: 3, codesPerLevel: 4, model: "abc"),
+            IndexIdentity(generation: 1, levels: 4, codesPerLevel: 4, model: "abc"),
+            IndexIdentity(generation: 1, levels: 3, codesPerLevel: 4, model: "def"),
         ] {
-            #expect(throws: IndexError.self) { try IdentifierIndex(path: harness.folder["index.sqlite"], facts: facts) }
+            #expect(throws: IndexError.self) {
+                try IdentifierIndex(path: harness.folder["index.sqlite"], identity: identity)
+            }
         }
     }
 

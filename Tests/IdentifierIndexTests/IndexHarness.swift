@@ -2,7 +2,7 @@ import SQLiteStore
 import TestSupport
 import Testing
 import Trie
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 
@@ -56,7 +56,7 @@ final class IndexHarness {
     ) throws -> IdentifierIndex {
         try IdentifierIndex(
             path: folder["index.sqlite"],
-            facts: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
+            identity: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
             background: background)
     }
 

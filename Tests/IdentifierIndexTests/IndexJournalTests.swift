@@ -3,7 +3,7 @@ import GRDB
 import SQLiteStore
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 
@@ -39,7 +39,7 @@ struct IndexJournalTests {
     }
 
     private func rebuild(_ harness: IndexHarness) throws -> IndexRebuild.Outcome {
-        try IndexRebuild.run(path: harness.folder["index.sqlite"], facts: harness.index.facts)
+        try IndexRebuild.run(path: harness.folder["index.sqlite"], identity: harness.index.identity)
     }
 
     private func remove(_ harness: IndexHarness, _ names: String...) throws {
@@ -86,7 +86,7 @@ struct IndexJournalTests {
         #expect(outcome.items == before[0].count && outcome.isComplete && outcome.salvaged == 0, comment)
         // What is configured by now does not matter.
         try harness.open(configured: policy == .share ? .reassign : .share)
-        #expect(harness.index.facts.policy == policy)
+        #expect(harness.index.identity.policy == policy)
         #expect(try tables(harness) == before, comment)
         #expect(try harness.index.cursor() == nil, "it has to be compared with the catalog")
         try proved(harness.index, comment)
@@ -111,7 +111,8 @@ struct IndexJournalTests {
         }
         try remove(harness, "index.sqlite", "index.journal")
         #expect {
-            _ = try IdentifierIndex(path: harness.folder["index.sqlite"], facts: harness.index.facts, mustExist: true)
+            _ = try IdentifierIndex(
+                path: harness.folder["index.sqlite"], identity: harness.index.identity, mustExist: true)
         } throws: {
             ($0 as? IndexError)?.reason == .noJournal
         }

@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 import Trie
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 

@@ -3,7 +3,7 @@ import GRDB
 import SQLiteStore
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 
@@ -23,11 +23,11 @@ struct OldSchemaTests {
         try FileManager.default.copyItem(atPath: fixtures + "index-v1.sqlite", toPath: path)
         let expected = try String(contentsOfFile: fixtures + "index-v1.jsonl", encoding: .utf8).split(separator: "\n")
             .map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
-        let facts = IdentifierIndex.Facts(
+        let identity = IndexIdentity(
             generation: 1, levels: 4, codesPerLevel: 256,
             model: "732c4c28e110dc0f4ddc8355f4d3d4762e6dba69559e20f3715a3605fd236a07")
 
-        let index = try IdentifierIndex(path: path, facts: facts)
+        let index = try IdentifierIndex(path: path, identity: identity)
         let migrated = try #require(index.opening.migrated)
         #expect(migrated.from == 1)
         #expect(index.opening.wasUnclean, "it has no mark of a version that wrote none")

@@ -2,7 +2,7 @@ import Foundation
 import SQLiteStore
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import IdentifierIndex
 
@@ -124,7 +124,7 @@ struct PolicyTests {
         let harness = try IndexHarness(policy: .suffix)
         try harness.apply([("a", [1, 2, 3])])
         try harness.reopen(configured: .share)
-        #expect(harness.index.facts.policy == .suffix)
+        #expect(harness.index.identity.policy == .suffix)
         try harness.apply([("b", [1, 2, 3])])
         #expect(try harness.codes(of: "b") == [1, 2, 3, 1])
     }
@@ -150,10 +150,10 @@ struct PolicyTests {
             ] { try PreparedStatement(database, sql).run() }
         }
         try old.close()
-        let facts = IdentifierIndex.Facts(generation: 1, levels: 3, codesPerLevel: 4, model: "abc", policy: .share)
-        let index = try IdentifierIndex(path: folder["index.sqlite"], facts: facts)
-        #expect(index.facts.policy == .reassign)
-        #expect(index.facts.arithmetic == nil)
+        let identity = IndexIdentity(generation: 1, levels: 3, codesPerLevel: 4, model: "abc", policy: .share)
+        let index = try IdentifierIndex(path: folder["index.sqlite"], identity: identity)
+        #expect(index.identity.policy == .reassign)
+        #expect(index.identity.arithmetic == nil)
         let fresh = try IndexHarness()
         let schema = """
             SELECT name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name

@@ -1,4 +1,4 @@
-import Vocabulary
+import Core
 import Foundation
 import GRDB
 import TestSupport

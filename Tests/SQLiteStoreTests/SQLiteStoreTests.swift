@@ -2,7 +2,7 @@ import GRDB
 import Glibc
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import SQLiteStore
 

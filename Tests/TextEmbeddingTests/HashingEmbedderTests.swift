@@ -1,5 +1,5 @@
 import Testing
-import Vocabulary
+import Core
 
 @testable import TextEmbedding
 

@@ -1,6 +1,6 @@
 import Testing
 import TextEmbedding
-import Vocabulary
+import Core
 
 @Suite("The text of an item")
 struct ItemTextTests {

@@ -1,8 +1,9 @@
+import TokenizerFixtures
 import Files
 import Numerics
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 /// The published balancing of a whole catalog.
 @Suite struct BalancingTests {

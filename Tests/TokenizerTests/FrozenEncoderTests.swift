@@ -1,10 +1,11 @@
+import TokenizerFixtures
 import Files
 import Foundation
 import Numerics
 import Synchronization
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 @Suite struct FrozenEncoderTests {
     /// Random embeddings of unit length.

@@ -1,10 +1,11 @@
+import TokenizerFixtures
 import Files
 import Foundation
 import Numerics
 import TestSupport
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 @Suite struct ModelDirectoryTests {
     private func smallModel() throws -> TokenizerModel {

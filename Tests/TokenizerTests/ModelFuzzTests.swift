@@ -4,7 +4,7 @@ import Numerics
 import TestSupport
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 /// Model files changed at random: each is refused with a `Failure` or gives a valid model, and nothing crashes.
 @Suite(.serialized) struct ModelFuzzTests {
@@ -21,11 +21,15 @@ import Vocabulary
                 weight: random.normalMatrix(rows: output, columns: input, deviation: 1),
                 bias: Matrix(rows: 1, columns: output))
         }
+        let settings = JSONValue.object([
+            "alpha": .number(0.02), "hidden_widths": .array([.integer(3)]), "input_scaling": .null, "seed": .integer(7),
+            "gradient_flow": .string("as_published"), "bounds_codebooks": .bool(true),
+        ])
         return try TokenizerModel(
             encoder: [layer(4, 3), layer(3, 2)], decoder: [layer(2, 4)],
             codebooks: (0..<2).map { _ in random.normalMatrix(rows: 5, columns: 2, deviation: 1) },
             scaling: .unitVariance(width: 4),
-            provenance: ModelProvenance(embeddingModel: "a \"model\"", seed: 7, settings: TrainingSettings()))
+            provenance: ModelProvenance(embeddingModel: "a \"model\"", seed: 7, settings: settings))
     }
 
     /// A file of weights under the published names.

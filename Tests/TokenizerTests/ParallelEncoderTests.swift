@@ -1,7 +1,8 @@
+import TokenizerFixtures
 import Numerics
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 @Suite struct ParallelEncoderTests {
     private struct Unreadable: Error {}

@@ -1,8 +1,9 @@
+import TokenizerFixtures
 import Files
 import Numerics
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 /// Checkpoints under the state-dict names of the published code.
 @Suite struct PublishedImportTests {

@@ -1,7 +1,8 @@
+import TokenizerFixtures
 import Numerics
 import Testing
 import Tokenizer
-import Vocabulary
+import Core
 
 @Suite struct ResidualDistancesTests {
     @Test("distances are those of the residual, and the natural code is the nearest") func nearest() throws {

@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import Trie
 

@@ -1,6 +1,6 @@
 import TestSupport
 import Trie
-import Vocabulary
+import Core
 
 /// The trie as a dictionary of identifiers: slow, and plainly right.
 struct TrieModel {

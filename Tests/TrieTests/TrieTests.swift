@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import TestSupport
 import Testing
-import Vocabulary
+import Core
 
 @testable import Trie
 

@@ -1,6 +1,6 @@
 import ControlAPI
 import FoundationEssentials
-import Vocabulary
+import Core
 
 /// The one place that turns answers into output: JSON for programs, or what `table` prints for people.
 enum Output {

@@ -1,5 +1,5 @@
 import Glibc
-import Vocabulary
+import Core
 
 /// Standard output and standard error as this process has them.
 enum Terminal {

@@ -21,7 +21,7 @@ from control_socket import Control  # noqa: E402
 DIMENSION = 384
 SUPPORT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOKENIZER = os.path.join(
-    SUPPORT, "..", "..", "TokenizerTests", "Fixtures", "scientific-frozen-tokenizer.safetensors")
+    SUPPORT, "..", "..", "TokenizerFixtures", "Fixtures", "scientific-frozen-tokenizer.safetensors")
 # A loaded machine must not fail a test; a daemon that hangs must.
 PATIENCE = 120.0
 

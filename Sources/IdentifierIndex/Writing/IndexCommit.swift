@@ -1,0 +1,77 @@
+import GRDB
+import SQLiteStore
+import Trie
+import Core
+
+/// Which commit an index is at, written in each of them: its number, and a number drawn at random for it.
+///
+/// Files beside the index name the commit that they belong to. The random number tells apart the same commit of two
+/// pasts, of which one is a restored copy's.
+struct IndexCommit: Sendable, Hashable {
+    var number = 0
+    var nonce = 0
+
+    /// The commit after this one.
+    var next: IndexCommit { IndexCommit(number: number + 1, nonce: Int.random(in: 1 ... .max)) }
+
+    /// What a file of the trie is to be marked with.
+    var tag: TrieFile.Tag { TrieFile.Tag(commit: number, nonce: nonce) }
+}
+
+extension IndexCommit {
+    /// Reads the commit that a connection sees.
+    init(_ database: Database) throws {
+        let numbers = try Self.numbers(database, "commit")
+        if numbers.count == 2 { self.init(number: numbers[0], nonce: numbers[1]) } else { self.init() }
+    }
+
+    func write(_ database: Database) throws { try Self.write(database, "commit", [number, nonce]) }
+
+    /// Where the journal's last frame is, as the index knows it.
+    static func journal(_ database: Database) throws -> AssignmentJournal.Position? {
+        let numbers = try numbers(database, "journal")
+        guard numbers.count == 4 else { return nil }
+        return .init(commit: numbers[0], nonce: numbers[1], start: numbers[2], end: numbers[3])
+    }
+
+    static func write(_ position: AssignmentJournal.Position, _ database: Database) throws {
+        try write(database, "journal", [position.commit, position.nonce, position.start, position.end])
+    }
+
+    private static func numbers(_ database: Database, _ name: String) throws -> [Int] {
+        let statement = try PreparedStatement(database, "SELECT value FROM fact WHERE name = ?")
+        statement.bind(1, text: name)
+        defer { statement.reset() }
+        guard try statement.step() else { return [] }
+        return statement.text(0).split(separator: " ").compactMap { Int($0) }
+    }
+
+    private static func write(_ database: Database, _ name: String, _ numbers: [Int]) throws {
+        let statement = try PreparedStatement(
+            database,
+            "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+        statement.bind(1, text: name)
+        statement.bind(2, text: numbers.map(String.init).joined(separator: " "))
+        try statement.run()
+    }
+}
+
+extension IndexIdentity {
+    /// The identity that do not depend on a configuration, under the names of their rows.
+    var rows: [String: String] {
+        [
+            "generation": String(generation), "levels": String(levels), "codes": String(codesPerLevel),
+            "model": model,
+        ]
+    }
+
+    func write(_ database: Database) throws {
+        var rows = rows
+        rows["policy"] = policy.rawValue
+        // The name is from the time when it was BLAS that took the sums.
+        rows["kernel"] = arithmetic
+        for (name, value) in rows {
+            try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
+        }
+    }
+}

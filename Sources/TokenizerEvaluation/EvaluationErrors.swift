@@ -1,0 +1,142 @@
+import Tokenizer
+import Numerics
+import Core
+
+extension Evaluation {
+    /// What quantisation and decoding leave, over a set of items.
+    package struct ErrorFigures: Sendable, Codable, Equatable {
+        /// Items in the set.
+        package var items: Int
+        /// Mean of ‖z‖², the squared length of the latent embedding.
+        package var latentSquaredNorm: Double
+        /// Mean of ‖r_l‖² after each level: what is left of the latent embedding.
+        package var residualSquaredNorms: [Double]
+        /// Mean quantisation error ‖r_L‖².
+        package var quantisationError: Double
+        /// Σ ‖r_L‖² / Σ ‖z‖²: of no unit.
+        package var relativeQuantisationError: Double
+        /// The error that half of the items do not exceed, and 99 of 100, and the greatest.
+        package var medianQuantisationError: Double
+        package var p99QuantisationError: Double
+        package var greatestQuantisationError: Double
+        /// Of the decoder; nil where the model has none.
+        package var reconstruction: Reconstruction?
+
+        enum CodingKeys: String, CodingKey {
+            case items
+            case latentSquaredNorm = "latent_squared_norm"
+            case residualSquaredNorms = "residual_squared_norms"
+            case quantisationError = "quantisation_error"
+            case relativeQuantisationError = "relative_quantisation_error"
+            case medianQuantisationError = "median_quantisation_error"
+            case p99QuantisationError = "p99_quantisation_error"
+            case greatestQuantisationError = "greatest_quantisation_error"
+            case reconstruction
+        }
+    }
+
+    /// How far the decoder's output ŝ, given the quantised embedding ẑ, is from the scaled input s.
+    package struct Reconstruction: Sendable, Codable, Equatable {
+        /// Mean over items and elements of (s − ŝ)², as training has it (3); grows with the square of the input's scale.
+        package var meanSquaredError: Double
+        /// Σ ‖s − ŝ‖² / Σ ‖s‖²: of no unit; for unit-length inputs the summed error of an item.
+        package var relativeError: Double
+
+        enum CodingKeys: String, CodingKey {
+            case meanSquaredError = "mean_squared_error"
+            case relativeError = "relative_error"
+        }
+    }
+}
+
+/// Squared lengths of every item, from which figures of any set of them are made.
+struct ItemErrors {
+    let levels: Int
+    /// Input width D.
+    let width: Int
+    /// ‖z‖², (n).
+    var latent: [Float] = []
+    /// ‖r_l‖² after each level, (n, L).
+    var residuals: [Float] = []
+    /// ‖s‖² of the scaled input, (n), and ‖s − ŝ‖², (n); empty without a decoder.
+    var input: [Float] = []
+    var reconstruction: [Float] = []
+
+    /// Figures of these rows; zeros if there are none.
+    func figures(_ rows: [Int]) -> Evaluation.ErrorFigures {
+        func total(_ value: (Int) -> Float) -> Double { rows.reduce(0.0) { $0 + Double(value($1)) } }
+        let count = Double(max(1, rows.count))
+        let last = rows.map { residuals[$0 * levels + levels - 1] }.sorted()
+        // Nearest rank: the least value that so many of a hundred do not exceed.
+        func percentile(_ percent: Int) -> Double {
+            last.isEmpty ? 0 : Double(last[max(0, (percent * last.count + 99) / 100 - 1)])
+        }
+        let (latents, errors) = (total { latent[$0] }, total { residuals[$0 * levels + levels - 1] })
+        var decoded: Evaluation.Reconstruction?
+        if !reconstruction.isEmpty {
+            let (inputs, differences) = (total { input[$0] }, total { reconstruction[$0] })
+            decoded = Evaluation.Reconstruction(
+                meanSquaredError: differences / (count * Double(width)),
+                relativeError: inputs > 0 ? differences / inputs : 0)
+        }
+        return Evaluation.ErrorFigures(
+            items: rows.count, latentSquaredNorm: latents / count,
+            residualSquaredNorms: (0..<levels).map { level in total { residuals[$0 * levels + level] } / count },
+            quantisationError: errors / count, relativeQuantisationError: latents > 0 ? errors / latents : 0,
+            medianQuantisationError: percentile(50), p99QuantisationError: percentile(99),
+            greatestQuantisationError: percentile(100), reconstruction: decoded)
+    }
+}
+
+extension Evaluator {
+    /// Natural codes (n, L) of all embeddings, and what they leave. Scratch memory of 4,096 rows beside the results.
+    func encode(_ semantic: Matrix) throws -> (codes: [Code], errors: ItemErrors) {
+        let encoder = FrozenEncoder(model: model)
+        let (levels, width) = (model.levels, model.inputWidth)
+        var codes: [Code] = []
+        codes.reserveCapacity(semantic.rows * levels)
+        var errors = ItemErrors(levels: levels, width: width)
+        for start in stride(from: 0, to: semantic.rows, by: 4096) {
+            let count = min(4096, semantic.rows - start)
+            let vectors = Array(semantic.values[(start * width)..<((start + count) * width)])
+            let encoding = try encoder.encode(vectors, count: count)
+            if let row = encoding.unusable.first {
+                throw TokenizerFailure(
+                    "not_finite", .invalid, "the embedding of row \(start + row) is too large or not finite",
+                    remedy: "Correct it, or remove the item from the catalog.")
+            }
+            codes += encoding.codes
+            let latent = Matrix(rows: count, columns: model.latentWidth, encoding.latents)
+            errors.latent += latent.squaredNorms()
+            var residual = latent
+            var byLevel: [[Float]] = []
+            for level in 0..<levels {
+                var chosen = Matrix()
+                chosen.gather((0..<count).map { Int(encoding.codes[$0 * levels + level]) }, of: model.codebooks[level])
+                residual.add(chosen, scaledBy: -1)
+                byLevel.append(residual.squaredNorms())
+            }
+            for row in 0..<count { for level in 0..<levels { errors.residuals.append(byLevel[level][row]) } }
+            guard !model.decoder.isEmpty else { continue }
+            var input = Matrix(rows: count, columns: width, vectors)
+            model.scaling.apply(to: &input)
+            errors.input += input.squaredNorms()
+            var quantised = latent
+            quantised.add(residual, scaledBy: -1)
+            input.add(decode(quantised), scaledBy: -1)
+            errors.reconstruction += input.squaredNorms()
+        }
+        return (codes, errors)
+    }
+
+    /// ŝ (B, D) of quantised embeddings (B, d), in the space of scaled inputs.
+    private func decode(_ quantised: Matrix) -> Matrix {
+        var values = quantised
+        for (number, layer) in model.decoder.enumerated() {
+            var output = BLAS.product(values, layer.weight, transposeB: true)
+            output.addBias(layer.bias, rectify: number + 1 < model.decoder.count)
+            values = output
+        }
+        return values
+    }
+}

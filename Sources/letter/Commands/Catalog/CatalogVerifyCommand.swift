@@ -1,0 +1,49 @@
+import ArgumentParser
+import Catalog
+import Core
+
+struct CatalogVerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Read a whole catalog: check its pages, and report records that cannot be encoded.",
+        discussion: "Exits with 1 if there are any, with 69 if the file is damaged.")
+
+    @Argument(help: "Folder of the catalog.")
+    var directory: String
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Fault: Encodable {
+        var item: ItemID
+        var reason: String
+    }
+
+    private struct Report: Encodable {
+        var items: Int
+        var faults: [Fault]
+    }
+
+    func run() throws {
+        // Pages first: records are read by LMDB, which a damaged page can lead astray.
+        _ = try CatalogVerification.verify(path: directory)
+        let reader = try CatalogReader(path: directory)
+        let progress = ProgressBar(label: "verifying", total: try reader.count())
+        var report = Report(items: 0, faults: [])
+        try reader.forEachVector { item, _, fault in
+            report.items += 1
+            if let fault { report.faults.append(Fault(item: item, reason: fault.rawValue)) }
+            if report.items % 4_096 == 0 { progress.update(report.items) }
+        }
+        progress.update(report.items)
+        progress.finish()
+        // Read last, so that a bad CF record is told after the embeddings' faults.
+        let collaborative = try reader.collaborativeEmbeddings().count
+        try Output.show(report, asJSON: output.json) {
+            for fault in report.faults { Terminal.line("\(fault.item.text): \(fault.reason)") }
+            Terminal.line(
+                "\(report.items) items, \(report.faults.count) that cannot be encoded, \(collaborative) with a CF embedding"
+            )
+        }
+        if !report.faults.isEmpty { throw ExitCode(1) }
+    }
+}
