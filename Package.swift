@@ -95,9 +95,8 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
-        .executableTarget(
-            name: "letterd", dependencies: ["ControlAPI", "Core", "Daemon", arguments, log],
-            swiftSettings: common),
+        target("LetterdCommand", ["ControlAPI", "Core", "Daemon", arguments, log]),
+        .executableTarget(name: "letterd", dependencies: ["Daemon", "LetterdCommand"], swiftSettings: common),
         .executableTarget(
             name: "letter",
             dependencies: [
@@ -132,9 +131,17 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: common),
         tests("Generations", ["Core", "Files", "Generations", "Tokenizer"]),
         tests("ControlAPI", ["ControlAPI", "Core"]),
-        tests("Daemon", ["Core", "Daemon", log]),
+        tests(
+            "Daemon",
+            [
+                "Catalog", "ControlAPI", "Core", "Daemon", "Generations", "IdentifierIndex", "Numerics", "SQLiteStore",
+                "Tokenizer", log,
+            ]),
+        .executableTarget(
+            name: "FaultyLetterd", dependencies: ["Core", "Daemon", "LetterdCommand"], path: "Tests/FaultyLetterd",
+            swiftSettings: common),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["Files", "TestSupport", "letter", "letterd"],
+            name: "EndToEndTests", dependencies: ["FaultyLetterd", "Files", "TestSupport", "letter", "letterd"],
             exclude: ["Support"], swiftSettings: common),
         tests("ControlServer", ["ControlAPI", "ControlClient", "ControlServer", "Core", log] + nio),
     ]

@@ -1,4 +1,5 @@
 import Core
+import Generations
 
 /// What can go wrong in the daemon itself.
 typealias DaemonError = ReasonedFailure<DaemonReason>
@@ -14,13 +15,14 @@ enum DaemonReason: String, FailureReason {
     case deletionsHeld = "deletions_held"
     case nothingHeld = "nothing_held"
     case otherArithmetic = "other_arithmetic"
+    case poorFit = "poor_fit"
 
     static let module = "daemon"
 
     var kind: FailureKind {
         switch self {
         case .noGeneration, .otherArithmetic: .unavailable
-        case .dimensionMismatch, .wrongLength: .invalid
+        case .dimensionMismatch, .wrongLength, .poorFit: .invalid
         case .badConfiguration: .configuration
         case .notCaughtUp, .busy: .temporary
         case .deletionsHeld, .nothingHeld: .conflict
@@ -42,6 +44,23 @@ extension DaemonError {
             .otherArithmetic,
             "Generation \(generation) was begun with the arithmetic \(other); this version has \(present), which may give an item at the border of two codes another one.",
             remedy: "Its answers stay right; publish the model again to have all items encoded alike.")
+    }
+
+    /// A generation cannot answer in the stage that it is in.
+    static func cannotAnswer(_ number: Int, _ stage: GenerationStage) -> DaemonError {
+        DaemonError(
+            .busy, "Generation \(number) is \(stage.rawValue) and cannot answer.",
+            remedy: stage == .retired
+                ? "`letter generation promote \(number)` brings it back to work."
+                : "Wait until `letter generation list` shows it as a candidate, or publish its model again.")
+    }
+
+    /// Deletions wait for confirmation.
+    static func held(_ held: HeldDeletions, of generation: Int) -> DaemonError {
+        DaemonError(
+            .deletionsHeld,
+            "The catalog lacks \(held.deletions) of the \(held.items) items of generation \(generation); they are kept.",
+            remedy: "If that is right, confirm it with `letter catalog confirm`; if not, put the items back.")
     }
 
     /// Nothing has been published yet.

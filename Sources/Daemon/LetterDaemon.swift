@@ -29,6 +29,8 @@ package struct LetterDaemon: Sendable {
         package var collisionPolicy = CollisionPolicy.reassign
         /// What becomes of edited items and of tombstones.
         package var rules = AssignmentRules()
+        /// What tests inject.
+        package var hooks = DaemonHooks()
 
         package init(catalog: String, state: String, socket: String) {
             self.catalog = catalog
@@ -53,58 +55,81 @@ package struct LetterDaemon: Sendable {
         // A client that goes away, or a file at its size limit, must not end the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        let state = try StateDirectory(path: configuration.state)
-        let socket = try ControlSocket(path: configuration.socket)
-        let registry = try GenerationRegistry(state: state)
-        let record = try RunRecord(path: configuration.state + "/last-run")
-        if record.wasUnclean {
+        let files = try await start.run { [configuration] in try Files(configuration) }
+        if files.record.wasUnclean {
             var metadata: Logger.Metadata = [:]
-            if let crash = record.crash { metadata = ["signal": "\(crash.signal)", "thread": "\(crash.thread)"] }
-            logger.notice("the last run did not end in order; the catalog is verified first", metadata: metadata)
+            if let crash = files.record.crash { metadata = ["signal": "\(crash.signal)", "thread": "\(crash.thread)"] }
+            logger.notice("the last run did not end cleanly; the catalog is verified first", metadata: metadata)
         }
-        registry.opening.report(of: "registry", to: logger)
-        let board = DaemonState()
+        files.registry.opening.report(of: "registry", to: logger)
+        let state = DaemonState()
+        let threads = PipelineThreads(record: files.record, hooks: configuration.hooks)
         let catalog = CatalogWatch(
             path: configuration.catalog, interval: configuration.pollInterval,
-            readerCheck: configuration.readerCheckInterval, isSuspect: record.wasUnclean, board: board)
-        let disk = BlockingPool(name: "answer", threads: configuration.readers)
-        let ingest = Ingest(
-            catalog: catalog, state: state, registry: registry, board: board, disk: disk,
-            policy: configuration.collisionPolicy, rules: configuration.rules, record: record, logger: logger,
+            readerCheck: configuration.readerCheckInterval, isSuspect: files.record.wasUnclean, state: state)
+        let supervisor = GenerationSupervisor(
+            directory: files.directory, registry: files.registry, state: state, threads: threads,
+            policy: configuration.collisionPolicy, rules: configuration.rules, logger: logger,
             now: DaemonService.milliseconds)
-        try await ingest.open()
+        let opened = try await supervisor.openAll()
+        let requests = IngestRequests { catalog.wake() }
         let service = DaemonService(
-            catalogPath: configuration.catalog, socketPath: configuration.socket, catalog: catalog, state: state,
-            registry: registry, board: board,
-            ingest: ingest, disk: disk, logger: logger)
+            catalogPath: configuration.catalog, socketPath: configuration.socket, readers: configuration.readers,
+            catalog: catalog, directory: files.directory, registry: files.registry, state: state,
+            supervisor: supervisor, requests: requests, ahead: threads.ahead, logger: logger)
+        let loop = IngestLoop(
+            catalog: catalog, supervisor: supervisor, requests: requests, state: state, logger: logger,
+            now: DaemonService.milliseconds)
 
-        let server = ControlServer(socket: socket, service: service, logger: logger)
+        let server = ControlServer(socket: files.socket, service: service, logger: logger)
         // The service group describes its services at length; only its complaints are for an operator.
         var groupLogger = logger
         groupLogger.logLevel = max(logger.logLevel, .warning)
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [
-                    .init(service: IngestService(ingest: ingest)), .init(service: ControlService(server: server)),
-                ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: groupLogger))
-        try await group.run()
-        for pipeline in board.now.atWork { try pipeline.index.close() }
-        try registry.close()
-        record.end()
+        var settings = ServiceGroupConfiguration(
+            services: [
+                .init(service: IngestService(loop: loop, opened: opened)),
+                .init(service: ServerService(server: server)),
+            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: groupLogger)
+        settings.maximumGracefulShutdownDuration = Self.longestShutdown
+        try await ServiceGroup(configuration: settings).run()
+        try await supervisor.closeAll()
+        files.record.end()
         logger.notice("stopped")
+    }
+
+    /// How long the services may take to end after SIGTERM before they are cancelled: a chunk of a large build is written
+    /// in a few seconds.
+    private static let longestShutdown = Duration.seconds(30)
+
+    /// Where the state is opened: these calls block on the disk.
+    private let start = BlockingPool(name: "start", threads: 1)
+
+    /// The daemon's own files, each locked or opened before the next.
+    private struct Files: Sendable {
+        let directory: StateDirectory
+        let socket: ControlSocket
+        let registry: GenerationRegistry
+        let record: RunRecord
+
+        init(_ configuration: Configuration) throws {
+            directory = try StateDirectory(path: configuration.state)
+            socket = try ControlSocket(path: configuration.socket)
+            registry = try GenerationRegistry(state: directory)
+            record = try RunRecord(path: configuration.state + "/last-run")
+        }
     }
 }
 
 private struct IngestService: Service {
-    let ingest: Ingest
+    let loop: IngestLoop
+    let opened: [GenerationSupervisor.Opened]
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown { try await ingest.run() }
+        try await cancelWhenGracefulShutdown { try await loop.run(opened) }
     }
 }
 
-private struct ControlService: Service {
+private struct ServerService: Service {
     let server: ControlServer
 
     func run() async throws {

@@ -147,4 +147,49 @@ struct GenerationChangeTests {
         try await site.python("oracle.py", "check", site.catalog, try await site.dump(as: "dump"))
         try await site.stop()
     }
+
+    @Test func `SIGTERM ends the daemon in time also during a promotion, and its caller is told to try again`()
+        async throws
+    {
+        let site = try await Site.serving(items: 200)
+        try await site.letterOK("generation", "publish", site.folder["model"])
+        try await site.letterOK("generation", "promote", "2")
+        try await site.stop()
+        try await site.python("plain_writer.py", "add", site.catalog, "40000", "--prefix", "new-")
+        // Five blocks to encode for each generation, a second and more each.
+        try await site.start(environment: ["LETTER_TEST_ENCODE_DELAY": "1000"])
+        async let promotion = site.letter("generation", "promote", "1")
+        try await Task.sleep(for: .milliseconds(1_500))
+        let start = ContinuousClock.now
+        #expect(try await site.stop() == 0)
+        #expect(start.duration(to: .now) < .seconds(5))
+        let result = try await promotion
+        #expect(result.status == 75, "\(result)")
+        try await site.start()
+        #expect(try await site.status()["generation"] as? Int == 2)
+        try await site.stop()
+    }
+
+    @Test func `a tokenizer of another catalog is published with a warning that says so`() async throws {
+        let site = Site()
+        try await site.python("plain_writer.py", "create", site.catalog, "--dimension", "384")
+        try await site.python("plain_writer.py", "add", site.catalog, "400", "--prefix", "item-")
+        // Codebooks that know nothing of these embeddings: nearly every item gets the same natural codes.
+        try await site.python("misfit.py", site.folder["misfit.safetensors"])
+        try await site.letterOK(
+            "tokenizer", "import", site.folder["misfit.safetensors"], "--output", site.folder["misfit"])
+        try await site.start()
+        try await site.letterOK("generation", "publish", site.folder["misfit"])
+        let status = try await site.status { problems($0).contains("daemon.poor_fit") }
+        #expect(status["state"] as? String == "serving", "it answers all the same")
+        let message = (status["problems"] as? [[String: Any]])?.first?["message"] as? String ?? ""
+        #expect(message.contains("of 400 items"), "\(message)")
+        try await site.stop()
+        // Negative control: a tokenizer that spreads them is published without one.
+        let good = try await Site.serving(items: 400)
+        try await good.letterOK("wait", "--caught-up")
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(problems(try await good.status()).isEmpty)
+        try await good.stop()
+    }
 }

@@ -46,9 +46,15 @@ final class Site: Sendable {
         let folder = TemporaryDirectory()
         for name in ["in", "out", "err"] { _ = FileManager.default.createFile(atPath: folder[name], contents: nil) }
         try input.write(toFile: folder["in"], atomically: false, encoding: .utf8)
-        process.standardInput = FileHandle(forReadingAtPath: folder["in"])
-        process.standardOutput = FileHandle(forWritingAtPath: folder["out"])
-        process.standardError = FileHandle(forWritingAtPath: folder["err"])
+        let handles = [
+            FileHandle(forReadingAtPath: folder["in"]), FileHandle(forWritingAtPath: folder["out"]),
+            FileHandle(forWritingAtPath: folder["err"]),
+        ]
+        // A run of the tests starts thousands of programs, and a process object may outlive its program.
+        defer { for handle in handles { try? handle?.close() } }
+        process.standardInput = handles[0]
+        process.standardOutput = handles[1]
+        process.standardError = handles[2]
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             process.terminationHandler = { _ in continuation.resume() }
             do { try process.run() } catch {
@@ -126,8 +132,13 @@ final class Site: Sendable {
         _ extra: [String] = [], state: String? = nil, through prefix: [String] = [], environment: [String: String] = [:]
     ) throws {
         let process = Process()
+        // The product has no way to cause faults; a daemon that is built for tests has.
+        let isFaulty = environment.keys.contains { $0.hasPrefix("LETTER_TEST_") }
         let command =
-            prefix + [Self.products + "/letterd", "--catalog", catalog, "--state", state ?? self.state]
+            prefix + [
+                Self.products + (isFaulty ? "/FaultyLetterd" : "/letterd"), "--catalog", catalog, "--state",
+                state ?? self.state,
+            ]
             + ["--socket", socket] + extra
         process.executableURL = URL(fileURLWithPath: command[0])
         process.arguments = Array(command.dropFirst())

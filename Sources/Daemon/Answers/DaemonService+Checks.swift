@@ -12,21 +12,21 @@ extension DaemonService {
         var doctor = Doctor()
         try await doctor.check("state", "directory") {
             Doctor.permissions(
-                state.path, type: S_IFDIR, closed: S_IWGRP | S_IWOTH,
-                remedy: "Give it to letterd's user alone: chmod go-w \(state.path).")
+                directory.path, type: S_IFDIR, closed: S_IWGRP | S_IWOTH,
+                remedy: "Give it to letterd's user alone: chmod go-w \(directory.path).")
         }
-        try await doctor.check("state", "disk") { Doctor.room(state.path) }
+        try await doctor.check("state", "disk") { Doctor.room(directory.path) }
         try await doctor.check("socket", "mode") {
             Doctor.permissions(
                 socketPath, type: S_IFSOCK, closed: S_IRWXO, remedy: "Start letterd again, which makes it anew.")
         }
         try await doctor.check("registry", deep ? "integrity_check" : "quick_check") {
-            let problems = try await disk.run { [registry] in try registry.problems(deep: deep) }
+            let problems = try await answers.run { [registry] in try registry.problems(deep: deep) }
             guard let first = problems.first else { return .good("the file is whole") }
             return .bad(first, remedy: "Stop letterd, and put letterd.backup.sqlite in the place of letterd.sqlite.")
         }
-        let records = try await disk.run { [registry] in try registry.generations() }
-        let now = board.now
+        let records = try await answers.run { [registry] in try registry.generations() }
+        let now = state.now
         try await doctor.check("registry", "active generation") {
             let active = records.first { $0.stage == .active }?.number
             guard active == now.active?.number else {
@@ -38,7 +38,7 @@ extension DaemonService {
             return .good(active.map { "generation \($0) of \(records.count)" } ?? "none yet")
         }
         try await doctor.check("catalog", "readable") {
-            let (version, format) = try await catalog.look()
+            let (version, format) = try await catalog.poll()
             return .good("transaction \(version.transaction), dimension \(format.dimension)")
         }
         for problem in now.problems.sorted(by: { $0.key < $1.key }).map(\.value) {
@@ -51,24 +51,26 @@ extension DaemonService {
     private func examine(_ pipeline: GenerationPipeline, deep: Bool, _ doctor: inout Doctor) async throws {
         let subject = "generation \(pipeline.number)"
         try await doctor.check(subject, "model") {
-            let record = try await disk.run { [registry] in try registry.generation(pipeline.number) }
+            let record = try await answers.run { [registry] in try registry.generation(pipeline.number) }
             let model = try await models.run { [registry] in try registry.model(pipeline.number) }
             return .good("\(model.levels) levels of \(model.codesPerLevel) codes, \(record.model.prefix(12))…")
         }
         try await doctor.check(subject, deep ? "integrity_check" : "quick_check") {
-            let problems = try await dumps.run { try pipeline.index.problems(deep: deep) }
+            guard let problems = try await pipeline.read(on: dumps, { try $0.problems(deep: deep) }) else {
+                throw DaemonError.cannotAnswer(pipeline.number, .retired)
+            }
             guard let first = problems.first else { return .good("the file is whole") }
             return .bad(first, remedy: Doctor.rebuild(pipeline.number))
         }
-        if deep { doctor.add(try await dumps.run { try pipeline.index.verify() }, of: pipeline.number) }
+        if deep { doctor.add(try await prove(pipeline), of: pipeline.number) }
     }
 
     func verify(generation: Int?) async throws -> ChecksAnswer {
-        let now = board.now
+        let now = state.now
         let pipeline: GenerationPipeline
         if let generation {
             guard let found = now.pipeline(generation) else {
-                _ = try await disk.run { [registry] in try registry.generation(generation) }
+                _ = try await answers.run { [registry] in try registry.generation(generation) }
                 throw now.refused
                     ?? DaemonError(
                         .busy, "Generation \(generation) is not at work.",
@@ -80,22 +82,31 @@ extension DaemonService {
             pipeline = active
         }
         var doctor = Doctor()
-        doctor.add(try await dumps.run { try pipeline.index.verify() }, of: pipeline.number)
+        doctor.add(try await prove(pipeline), of: pipeline.number)
         try await doctor.check("generation \(pipeline.number)", "catalog") { try await compare(pipeline) }
         return ChecksAnswer(checks: doctor.checks)
     }
 
+    private func prove(_ pipeline: GenerationPipeline) async throws -> [IndexFinding] {
+        guard let findings = try await pipeline.read(on: dumps, { try $0.verify() }) else {
+            throw DaemonError.cannotAnswer(pipeline.number, .retired)
+        }
+        return findings
+    }
+
     /// Compares every record of the catalog with the digest that the index has of it, both at the index's cursor.
-    private func compare(_ pipeline: GenerationPipeline) async throws -> Doctor.Finding {
+    func compare(_ pipeline: GenerationPipeline) async throws -> Doctor.Finding {
+        guard pipeline.gate.enter() else { throw DaemonError.cannotAnswer(pipeline.number, .retired) }
+        defer { pipeline.gate.leave() }
         // A commit may come between; then it is tried again when that is answered.
         for _ in 0..<5 {
-            guard let before = pipeline.state.cursor?.version else { break }
-            let known = KnownItemsPrefetcher(pipeline.index, on: dumps)
+            guard let before = pipeline.progress.cursor?.version else { break }
+            let known = KnownItemsPrefetcher(pipeline.index, on: ahead)
             let changes = try await catalog.changes(holding: true) {
                 try Task.checkCancellation()
                 return try known.next()
             }
-            guard changes.version == before, pipeline.state.cursor?.version == before else {
+            guard changes.version == before, pipeline.progress.cursor?.version == before else {
                 try await Task.sleep(for: .milliseconds(200))
                 continue
             }
@@ -105,7 +116,7 @@ extension DaemonService {
                     "\(changes.changed.count) records are not those that were encoded, \(changes.deleted.count) are gone: \(examples)",
                     remedy: Doctor.rebuild(pipeline.number))
             }
-            let tally = pipeline.state.tally
+            let tally = pipeline.progress.tally
             return .good(
                 "\(changes.scanned) records, each live or quarantined, with the digest that was encoded; \(tally.live) live"
             )

@@ -10,49 +10,56 @@ import Core
 
 extension DaemonService {
     func generations() async throws -> GenerationsAnswer {
-        let records = try await disk.run { [registry] in try registry.generations() }
-        let now = board.now
+        let records = try await answers.run { [registry] in try registry.generations() }
+        let now = state.now
         return GenerationsAnswer(active: now.active?.number, generations: records.map { info($0, now) })
     }
 
     func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
-        try await ingest.endingIfFatal {
-            try await models.run { [state, models, ingest] in
-                let file = try state.receive(file.rawValue, of: upload.text)
-                return FileSink(file: file, models: models, ingest: ingest)
+        try await requests.endingIfFatal {
+            try await models.run { [directory, models, requests] in
+                let file = try directory.receive(file.rawValue, of: upload.text)
+                return FileSink(file: file, models: models, requests: requests)
             }
         }
     }
 
     func publish(upload: UploadName) async throws -> GenerationInfo {
         let time = Self.milliseconds()
-        let (record, model) = try await ingest.endingIfFatal {
-            try await models.run { [registry, board] in
+        let (record, model) = try await requests.endingIfFatal {
+            try await models.run { [registry, state] in
                 try registry.publish(upload: upload.text, now: time) { model in
-                    guard let format = board.now.format, format.dimension != model.inputWidth else { return }
+                    guard let format = state.now.format, format.dimension != model.inputWidth else { return }
                     throw DaemonError.dimensions(of: "The tokenizer", model.inputWidth, catalog: format.dimension)
                 }
             }
         }
         logger.notice("generation is published", metadata: ["generation": "\(record.number)"])
-        await ingest.adopt(record, model: model)
-        return info(record, board.now)
+        supervisor.keep(model, of: record.number)
+        requests.adopt(record.number)
+        return info(record, state.now)
     }
 
     func promote(_ generation: Int) async throws -> GenerationInfo {
-        try await ingest.promote(generation)
-        let record = try await disk.run { [registry] in try registry.generation(generation) }
-        return info(record, board.now)
+        try await requests.promote(generation)
+        let record = try await answers.run { [registry] in try registry.generation(generation) }
+        return info(record, state.now)
     }
 
     func confirmDeletions() async throws -> ConfirmAnswer {
-        ConfirmAnswer(
-            confirmed: try await ingest.confirmDeletions().map {
+        let confirmed = try await requests.confirmDeletions()
+        guard !confirmed.isEmpty else {
+            throw DaemonError(
+                .nothingHeld, "No deletions wait for confirmation.",
+                remedy: "`letter status` reports when some do.")
+        }
+        return ConfirmAnswer(
+            confirmed: confirmed.map {
                 .init(generation: $0.generation, deletions: $0.held.deletions, items: $0.held.items)
             })
     }
 
-    private func info(_ record: GenerationRecord, _ now: DaemonState.State) -> GenerationInfo {
+    private func info(_ record: GenerationRecord, _ now: DaemonState.Snapshot) -> GenerationInfo {
         var info = GenerationInfo(
             number: record.number, state: GenerationState(rawValue: record.stage.rawValue) ?? .failed, items: 0,
             progress: record.stage == .building ? 0 : 1, created: Timestamp(milliseconds: Int64(record.created)),
@@ -63,7 +70,7 @@ extension DaemonService {
                 remedy: "Publish a model that fits the catalog.", kind: .invalid)
         }
         guard let pipeline = now.pipeline(record.number) else { return info }
-        let progress = pipeline.state
+        let progress = pipeline.progress
         info.items = progress.tally.live
         if progress.cursor == nil {
             info.itemsExpected = progress.expected
@@ -84,14 +91,14 @@ extension DaemonService {
 private struct FileSink: UploadSink {
     let file: OpenFile
     let models: BlockingPool
-    let ingest: Ingest
+    let requests: IngestRequests
 
     func write(_ bytes: [UInt8]) async throws {
         try await models.run { try file.write(bytes) }
     }
 
     func finish() async throws {
-        try await ingest.endingIfFatal { try await models.run { try file.sync() } }
+        try await requests.endingIfFatal { try await models.run { try file.sync() } }
     }
 
     func abort() async {

@@ -14,13 +14,16 @@ final class DaemonService: ControlService {
     let catalogPath: String
     let socketPath: String
     let catalog: CatalogWatch
-    let state: StateDirectory
+    let directory: StateDirectory
     let registry: GenerationRegistry
-    let board: DaemonState
-    let ingest: Ingest
-    /// Where the index is read for short answers.
-    let disk: BlockingPool
-    /// Where dumps are read, one at a time, and where models are received and checked, one at a time.
+    let state: DaemonState
+    let supervisor: GenerationSupervisor
+    let requests: IngestRequests
+    /// Where a comparison reads an index ahead; see `PipelineThreads.ahead`.
+    let ahead: BlockingPool
+    /// Where the index and the registry are read for short answers.
+    let answers: BlockingPool
+    /// Where dumps and proofs are read, one at a time, and where models are received and checked, one at a time.
     let dumps: BlockingPool
     let models: BlockingPool
     /// Dumps that are held in memory now.
@@ -32,19 +35,21 @@ final class DaemonService: ControlService {
     private static let mostDumps = 2
 
     init(
-        catalogPath: String, socketPath: String, catalog: CatalogWatch, state: StateDirectory,
-        registry: GenerationRegistry, board: DaemonState,
-        ingest: Ingest, disk: BlockingPool, logger: Logger
+        catalogPath: String, socketPath: String, readers: Int, catalog: CatalogWatch, directory: StateDirectory,
+        registry: GenerationRegistry, state: DaemonState, supervisor: GenerationSupervisor, requests: IngestRequests,
+        ahead: BlockingPool, logger: Logger
     ) {
         self.catalogPath = catalogPath
         self.socketPath = socketPath
         self.catalog = catalog
-        self.state = state
+        self.directory = directory
         self.registry = registry
-        self.board = board
-        self.ingest = ingest
-        self.disk = disk
+        self.state = state
+        self.supervisor = supervisor
+        self.requests = requests
+        self.ahead = ahead
         self.logger = logger
+        answers = BlockingPool(name: "answer", threads: readers)
         dumps = BlockingPool(name: "dump", threads: 1)
         models = BlockingPool(name: "models", threads: 1)
     }
@@ -52,8 +57,8 @@ final class DaemonService: ControlService {
     // MARK: - How it is
 
     func status() async throws -> Status {
-        let now = board.now
-        let progress = now.active?.state
+        let now = state.now
+        let progress = now.active?.progress
         let tally = progress?.tally
         let answered = progress?.cursor?.version
         var lag: UInt64 = 0
@@ -76,8 +81,8 @@ final class DaemonService: ControlService {
             lastScanMs: now.lastScan?.milliseconds, fullScans: now.fullScans,
             incrementalBatches: now.incrementalBatches, recordsCompared: now.recordsCompared)
         status.poll = PollStatus(
-            intervalMs: catalog.interval.milliseconds, count: UInt64(now.looks), lastChange: UInt64(now.lastChange),
-            lastMsAgo: now.lastLook.map { Double(monotonicNanoseconds() - $0) * 1e-6 })
+            intervalMs: catalog.interval.milliseconds, count: UInt64(now.polls), lastChange: UInt64(now.lastChange),
+            lastMsAgo: now.lastPoll.map { Double(monotonicNanoseconds() - $0) * 1e-6 })
         return status
     }
 
@@ -88,12 +93,10 @@ final class DaemonService: ControlService {
         return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
     }
 
-    private func serviceState(_ now: DaemonState.State) -> ServiceState {
+    private func serviceState(_ now: DaemonState.Snapshot) -> ServiceState {
         if now.problems[.catalog] != nil, now.seen == nil, now.active == nil { return .waitingForCatalog }
-        // Another arithmetic may change the last bits of a distance; the answers are as right as ever.
-        let isWrong = now.problems.keys.contains { if case .arithmetic = $0 { false } else { true } }
-        if isWrong { return .degraded }
-        if now.looks == 0 { return .starting }
+        if now.problems.keys.contains(where: \.isDegrading) { return .degraded }
+        if now.polls == 0 { return .starting }
         if now.active != nil { return .serving }
         return now.others.isEmpty ? .waitingForGeneration : .building
     }
@@ -101,23 +104,24 @@ final class DaemonService: ControlService {
     func waitCaughtUp(timeout: Duration) async throws -> Status {
         let deadline = ContinuousClock.now + timeout
         // The commits that must be answered for are those that are there now, not those that follow.
-        var target: CatalogVersion?
-        repeat {
-            if target == nil { target = try? await catalog.look().version }
-            if let target, let answered = board.now.active?.state.cursor?.version {
-                if answered.covers(target) { return try await status() }
+        var target = try? await catalog.poll().version
+        while true {
+            let (wanted, revision) = (target, state.now.revision)
+            let reached = try await state.wait(until: deadline) { now in
+                // A catalog that cannot be read is not opened more often than the ingest does it.
+                guard let wanted else { return now.seen != nil && now.revision != revision }
+                if now.active?.progress.cursor?.version.covers(wanted) == true { return true }
                 // Another file was moved into the catalog's place meanwhile: its commits are what must be answered.
-                if let seen = board.now.seen, seen.inode != target.inode || seen.device != target.device {
-                    return try await waitCaughtUp(timeout: deadline - .now)
-                }
+                return now.seen.map { $0.inode != wanted.inode || $0.device != wanted.device } ?? false
             }
-            // A catalog that cannot be read is not opened more often than the ingest does it.
-            try await Task.sleep(for: target == nil ? max(catalog.interval, .milliseconds(50)) : .milliseconds(5))
-        } while ContinuousClock.now < deadline
-        let why = board.now.problems.sorted { $0.key < $1.key }.first?.value.message
+            guard let reached else { break }
+            if let wanted, reached.active?.progress.cursor?.version.covers(wanted) == true { return try await status() }
+            target = try? await catalog.poll().version
+        }
+        let why = state.now.problems.sorted { $0.key < $1.key }.first { $0.key.isDegrading }?.value.message
         throw DaemonError(
-            .notCaughtUp, "Not every commit was answered for within \(timeout)\(why.map { ": \($0)" } ?? ".")",
-            remedy: board.now.active == nil
+            .notCaughtUp, "The index did not catch up within \(timeout)\(why.map { ": \($0)" } ?? ".")",
+            remedy: state.now.active == nil
                 ? "No generation is active: publish one with `letter generation publish MODEL`."
                 : "Wait longer with `--timeout`; `letter status` shows what is going on.")
     }
@@ -128,8 +132,11 @@ final class DaemonService: ControlService {
     private func read<R: Sendable>(
         _ body: @escaping @Sendable (GenerationPipeline) throws -> R
     ) async throws -> R {
-        guard let active = board.now.active else { throw board.now.refused ?? DaemonError.noGeneration }
-        return try await disk.run { try body(active) }
+        while true {
+            guard let active = state.now.active else { throw state.now.refused ?? DaemonError.noGeneration }
+            if let result = try await active.read(on: answers, { _ in try body(active) }) { return result }
+            // It was retired and closed in between: another generation is active now.
+        }
     }
 
     func items(_ ids: [ItemID]) async throws -> ItemsAnswer {
@@ -209,7 +216,7 @@ final class DaemonService: ControlService {
     }
 
     func dump(_ write: @Sendable (DumpBatch) async throws -> Void) async throws {
-        guard let active = board.now.active else { throw board.now.refused ?? DaemonError.noGeneration }
+        guard let active = state.now.active else { throw state.now.refused ?? DaemonError.noGeneration }
         try dumpsUnderWay.withLock { count in
             guard count < Self.mostDumps else {
                 throw DaemonError(
@@ -220,7 +227,10 @@ final class DaemonService: ControlService {
         }
         defer { dumpsUnderWay.withLock { $0 -= 1 } }
         // The whole dump is one snapshot, held in memory: a slow client must not hold a transaction open.
-        let (number, dump) = (active.number, try await dumps.run { try active.index.dump() })
+        guard let dump = try await active.read(on: dumps, { try $0.dump() }) else {
+            throw DaemonError.cannotAnswer(active.number, .retired)
+        }
+        let number = active.number
         var position = 0
         repeat {
             let end = min(position + 1_000, dump.count)

@@ -22,7 +22,7 @@ extension IdentifierIndex {
 extension IndexIdentity {
     /// Tells what an index keeps although it is otherwise now: its collision policy, to the log, and the arithmetic that
     /// it was begun with, to the status too.
-    func report(configured policy: CollisionPolicy, arithmetic present: String, board: DaemonState, logger: Logger) {
+    func report(configured policy: CollisionPolicy, arithmetic present: String, state: DaemonState, logger: Logger) {
         if self.policy != policy {
             logger.notice(
                 "the generation keeps its collision policy; the configured one is for generations published from now on",
@@ -32,7 +32,7 @@ extension IndexIdentity {
                 ])
         }
         let other = arithmetic.flatMap { $0 == present ? nil : $0 }
-        if board.note(
+        if state.note(
             .arithmetic(generation), other.map { DaemonError.arithmetic(of: generation, $0, present: present) }),
             let other
         {
@@ -61,12 +61,12 @@ extension SQLiteStore.Opening {
 
 extension GenerationPipeline {
     /// Has the trie loaded into memory, beside the work; until then, and if that fails, the index itself answers.
-    func loadTrie(board: DaemonState, logger: Logger) {
+    func loadTrie(state: DaemonState, logger: Logger) {
         index.loadTrie { [number] result in
             let generation = Logger.MetadataValue.stringConvertible(number)
             switch result {
             case .success(let load):
-                board.note(.trie(number), nil)
+                state.note(.trie(number), nil)
                 logger.info(
                     "trie is in memory",
                     metadata: [
@@ -76,7 +76,7 @@ extension GenerationPipeline {
             case .failure(is CancellationError): break
             case .failure(let error):
                 logger.error("no trie in memory", metadata: ["generation": generation, "error": "\(error)"])
-                board.note(.trie(number), error)
+                state.note(.trie(number), error)
             }
         }
     }

@@ -2,28 +2,26 @@ import Catalog
 import Tokenizer
 import Core
 
-/// The thread that multiplies matrices.
+/// Encodes embeddings with a generation's frozen tokenizer, on the thread that multiplies matrices.
 actor Encoder {
-    private let thread: DedicatedThread
+    private let threads: PipelineThreads
     private let generation: Int
     private let model: TokenizerModel
-    private let record: RunRecord
     private lazy var encoder = FrozenEncoder(model: model)
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+    nonisolated var unownedExecutor: UnownedSerialExecutor { threads.encode.asUnownedSerialExecutor() }
 
-    init(generation: Int, model: TokenizerModel, thread: DedicatedThread, record: RunRecord) {
+    init(generation: Int, model: TokenizerModel, threads: PipelineThreads) {
         self.generation = generation
         self.model = model
-        self.thread = thread
-        self.record = record
+        self.threads = threads
     }
 
     /// The encoding, and how much of the time went to the codebooks.
     func encode(_ batch: VectorBatch) throws -> (encoding: Encoding, quantise: Duration) {
-        record.begin(batch.items, batch.digests, generation: generation)
-        defer { record.finish() }
-        TestHooks.encoding(batch.items)
+        threads.record.begin(batch.items, batch.digests, generation: generation)
+        defer { threads.record.finish() }
+        threads.hooks.willEncode(batch.items)
         let before = encoder.quantising
         return (try encoder.encode(batch.vectors, count: batch.items.count), encoder.quantising - before)
     }

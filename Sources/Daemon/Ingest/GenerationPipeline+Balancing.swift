@@ -11,7 +11,7 @@ extension GenerationPipeline {
     /// The items are encoded once more for it, which is all that must be held at a time: codes and latent embeddings,
     /// 150 bytes an item. A build that was cut short goes on without: what was assigned before must not move.
     func balance(_ items: [ItemID], _ catalog: CatalogWatch) async throws -> [ItemID: Identifier] {
-        let now = state
+        let now = progress
         guard rules.balancesFirstBuild, index.identity.policy == .reassign, now.cursor == nil, now.tally.live == 0,
             now.tally.tombstones == 0
         else {
@@ -23,7 +23,7 @@ extension GenerationPipeline {
         var rest = items[...]
         while !rest.isEmpty {
             try Task.checkCancellation()
-            let block = threads.record.block(of: rest, generation: number, most: Self.blockItems)
+            let block = threads.record.block(of: rest, generation: number, most: CatchUp.blockItems)
             prepared.chunk = Chunk()
             try await prepare(block, catalog, into: &prepared)
             for item in prepared.chunk.encoded {

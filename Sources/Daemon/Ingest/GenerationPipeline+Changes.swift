@@ -8,7 +8,7 @@ extension GenerationPipeline {
     ///
     /// - Returns: the changes, and why the log could not tell them if it could not.
     func compare(_ catalog: CatalogWatch) async throws -> (changes: ChangeSet, fault: LogFault?) {
-        let (cursor, tally) = (state.cursor, state.tally)
+        let (cursor, tally) = (progress.cursor, progress.tally)
         var fault = LogFault.noPosition
         if let cursor {
             switch try await catalog.changes(since: cursor) {
@@ -47,7 +47,7 @@ extension GenerationPipeline {
     /// Were the old catalog put back after only a part of such changes was applied, the old cursor would say that there
     /// is nothing to do. This one answers no version, so that everything is compared.
     func brokenCursor(by changes: ChangeSet) -> CatalogCursor? {
-        guard var version = state.cursor?.version, !changes.version.covers(version) else {
+        guard var version = progress.cursor?.version, !changes.version.covers(version) else {
             return nil
         }
         version.transaction = 0
