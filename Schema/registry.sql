@@ -1,8 +1,8 @@
--- The registry: state/letterd.sqlite. Generations, the active pointer, the audit log.
+-- The registry: state/letterd.sqlite. Generations, which one is active, and the audit log.
 -- Migrations are numbered; PRAGMA user_version holds the last one applied, PRAGMA application_id is 0x4C545252 ('LTRR').
 -- Times are milliseconds since 1970.
 
--- migration 1: generations, the active pointer, audit
+-- migration 1: generations, the active one, audit
 
 CREATE TABLE generation (
     number INTEGER NOT NULL PRIMARY KEY,
@@ -17,7 +17,7 @@ CREATE UNIQUE INDEX generation_active ON generation (state) WHERE state = 'activ
 CREATE TABLE audit (
     sequence INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
-    verb TEXT NOT NULL,                                   -- publish, promote, retire, fail
+    verb TEXT NOT NULL,                                   -- publish, promote, fail
     generation INTEGER,
     detail TEXT NOT NULL
 ) STRICT;
