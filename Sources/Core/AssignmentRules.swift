@@ -1,4 +1,4 @@
-/// What becomes of an item whose natural codes another item has (rule 3 of assignment).
+/// How a collision is resolved: which identifier an item gets whose natural codes are taken (rule 3 in Docs/concepts.md).
 ///
 /// A fact of a generation: chosen when its index is made, never changed afterwards.
 package enum CollisionPolicy: String, Codable, Sendable, CaseIterable {
@@ -10,7 +10,7 @@ package enum CollisionPolicy: String, Codable, Sendable, CaseIterable {
     case share
 }
 
-/// What becomes of the identifier of an item whose embedding changes (rule 5 of assignment).
+/// Whether an item whose embedding changes keeps its identifier (rule 5 in Docs/concepts.md).
 package enum EditPolicy: String, Codable, Sendable, CaseIterable {
     /// The item keeps it and is marked stale.
     case keep
@@ -20,12 +20,12 @@ package enum EditPolicy: String, Codable, Sendable, CaseIterable {
 
 /// Rules of assignment that may change from one start of the daemon to the next.
 package struct AssignmentRules: Sendable, Hashable {
-    /// What becomes of the identifier of an item whose embedding changes.
+    /// Whether an item whose embedding changes keeps its identifier.
     package var onEdit = EditPolicy.keep
     /// After how many milliseconds a tombstone may be given to another item; nil: never (rule 4).
     package var tombstoneReuse: Int?
-    /// Whether the published balancing parts the items of a whole catalog before the first of them gets its identifier
-    /// in a new generation (rule 3); under policy `reassign`.
+    /// Whether a new generation first applies the published balancing to the whole catalog, which moves colliding items to
+    /// other last codes (rule 3); under policy `reassign`.
     package var balancesFirstBuild = false
 
     package init() {}

@@ -4,7 +4,7 @@ package struct LogPosition: Hashable, Sendable {
     package var epoch: UInt128
     /// Number of the entry.
     package var sequence: UInt64
-    /// What the transaction that wrote the entry drew at random: tells it from an entry of the same number in another
+    /// Drawn at random by the transaction that wrote the entry: distinguishes it from an entry of the same number in another
     /// history of the same log.
     package var nonce: UInt64
 
@@ -19,7 +19,7 @@ package struct LogPosition: Hashable, Sendable {
 package struct CatalogCursor: Hashable, Sendable {
     /// The version that the index answers.
     package var version: CatalogVersion
-    /// Where the change log stood then; nil if it did not tell everything up to that version, or if there was none.
+    /// Where the change log stood then; nil if it did not record every change up to that version, or if there was none.
     package var log: LogPosition?
 
     package init(version: CatalogVersion, log: LogPosition? = nil) {

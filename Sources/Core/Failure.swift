@@ -2,7 +2,7 @@
 package enum FailureKind: String, Sendable, Codable, CaseIterable {
     /// The command line or the form of a request is wrong.
     case usage
-    /// The data given is wrong: a vector of the wrong size, a damaged model, an id that is too long.
+    /// The data given is wrong: an embedding of the wrong size, a damaged model, an id that is too long.
     case invalid
     /// What was asked for is not there.
     case notFound
@@ -78,7 +78,7 @@ package protocol Failure: Error, CustomStringConvertible, Sendable {
 extension Failure {
     package var isFatal: Bool { false }
 
-    /// Whether the same call may succeed later without anybody changing its arguments.
+    /// Whether the same call may succeed later with the same arguments.
     package var isRetryable: Bool { !isFatal && kind.isRetryable }
 }
 
@@ -90,9 +90,9 @@ extension Failure {
     }
 }
 
-/// The reasons for which something fails in a module; the raw values are the last parts of codes.
+/// The reasons for which something fails in a module; the raw values are the second half of a code.
 package protocol FailureReason: RawRepresentable<String>, Sendable {
-    /// The first part of the codes, such as `catalog`.
+    /// The first half of a code, such as `catalog`.
     static var module: String { get }
     /// What sort of failure it makes.
     var kind: FailureKind { get }

@@ -9,17 +9,17 @@ package struct ConfigurationFile: Sendable, Equatable {
     package var catalog: String?
     package var state: String?
     package var socket: String?
-    /// Milliseconds between two looks at the catalog, 1 to 60,000.
+    /// Milliseconds between two polls of the catalog, 1 to 60,000.
     package var pollInterval: Int?
-    /// Milliseconds between two clearings of LMDB reader slots whose process died, 100 to 60,000.
+    /// Milliseconds between two clean-ups of LMDB reader slots whose process died, 100 to 60,000.
     package var readerCheckInterval: Int?
     /// Threads that read the index for answers, 1 to 16.
     package var readers: Int?
     /// Least severe messages that are logged.
     package var logLevel: Logger.Level?
-    /// What becomes of collisions in generations published from now on.
+    /// How collisions are resolved in generations published from now on.
     package var collisionPolicy: CollisionPolicy?
-    /// What becomes of the identifiers of edited items, and when tombstones may be given to other items.
+    /// Whether edited items keep their identifiers, and when tombstones may be given to other items.
     package var rules = AssignmentRules()
 
     package init() {}

@@ -31,19 +31,19 @@ enum DaemonReason: String, FailureReason {
 }
 
 extension DaemonError {
-    /// A tokenizer and the catalog have vectors of different widths.
+    /// A tokenizer and the catalog have embeddings of different widths.
     static func dimensions(of what: String, _ width: Int, catalog: Int) -> DaemonError {
         DaemonError(
-            .dimensionMismatch, "\(what) takes vectors of \(width) numbers; the catalog has \(catalog).",
+            .dimensionMismatch, "\(what) takes embeddings of width \(width); the catalog has \(catalog).",
             remedy: "Publish a tokenizer trained on this catalog's embeddings.")
     }
 
-    /// An index was begun by a version that takes sums in another order than this one.
+    /// An index was begun by a version that sums in another order than this one.
     static func arithmetic(of generation: Int, _ other: String, present: String) -> DaemonError {
         DaemonError(
             .otherArithmetic,
-            "Generation \(generation) was begun with the arithmetic \(other); this version has \(present), which may give an item at the border of two codes another one.",
-            remedy: "Its answers stay right; publish the model again to have all items encoded alike.")
+            "Generation \(generation) was begun with the arithmetic \(other); this version has \(present), which may choose another code for an item that is equally near to two.",
+            remedy: "Its answers stay right; publish the model again to encode all items the same way.")
     }
 
     /// A generation cannot answer in the stage that it is in.

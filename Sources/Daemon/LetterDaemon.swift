@@ -19,15 +19,15 @@ package struct LetterDaemon: Sendable {
         package var state: String
         /// Path of the control socket.
         package var socket: String
-        /// Time between two looks at the catalog.
+        /// Time between two polls of the catalog.
         package var pollInterval = Duration.milliseconds(50)
-        /// Time between two clearings of LMDB reader slots whose process died.
+        /// Time between two clean-ups of LMDB reader slots whose process died.
         package var readerCheckInterval = Duration.seconds(30)
         /// Threads that read the index for answers.
         package var readers = 2
-        /// What becomes of collisions in generations published from now on.
+        /// How collisions are resolved in generations published from now on.
         package var collisionPolicy = CollisionPolicy.reassign
-        /// What becomes of edited items and of tombstones.
+        /// Rules for edited items and tombstones.
         package var rules = AssignmentRules()
         /// What tests inject.
         package var hooks = DaemonHooks()
@@ -47,7 +47,7 @@ package struct LetterDaemon: Sendable {
         self.logger = logger
     }
 
-    /// Runs until SIGTERM or SIGINT, then ends what is under way and closes.
+    /// Runs until SIGTERM or SIGINT, then finishes the transaction under way and closes.
     ///
     /// - Throws: a `Failure` if the state directory or the socket is taken or unusable, or the disk failed. A catalog
     ///   that is missing or unreadable does not end the daemon: it says so in its status and tries again.

@@ -23,7 +23,7 @@ package struct GenerationRecord: Sendable, Hashable {
     package var detail: String
 }
 
-/// The registry of generations: which there are, which one is active. The active pointer is one row's state.
+/// The registry of generations: which exist, and which one is active. The active pointer is the state of one row.
 package final class GenerationRegistry: Sendable {
     private let state: StateDirectory
     private let store: SQLiteStore
@@ -64,8 +64,8 @@ package final class GenerationRegistry: Sendable {
         throw GenerationsError(
             .registryLost, "The state \(state.path) has had generations, but \(state.registry) is missing or empty.",
             remedy: hasBackup
-                ? "Copy letterd.backup.sqlite to letterd.sqlite, which it was a copy of after the last change."
-                : "Put letterd.sqlite back from a backup; to begin anew, move the folder 'generations' away.")
+                ? "Copy letterd.backup.sqlite to letterd.sqlite, which was copied after the last change."
+                : "Restore letterd.sqlite from a backup; to start over, move the folder 'generations' away.")
     }
 
     /// Closes the registry.
@@ -117,10 +117,10 @@ package final class GenerationRegistry: Sendable {
                 .incompleteUpload, "The upload '\(name)' has no \(file).",
                 remedy: "Send \(Self.files.joined(separator: " and ")) before publishing.")
         }
-        // Whatever comes of it, the upload is used up.
+        // The upload is used up, whether this succeeds or not.
         defer { try? FileSystem.removeTree(upload) }
         let number = (try generations().last?.number ?? 0) + 1
-        // A folder of this number has no row: it is the rest of a publication that failed after its rename.
+        // A folder of this number has no row: it was left by a publication that failed after its rename.
         try FileSystem.removeTree(state.generation(number))
         let publisher = try DirectoryPublisher(target: state.generation(number))
         for file in Self.files {
@@ -185,7 +185,7 @@ package final class GenerationRegistry: Sendable {
         try backUp()
     }
 
-    /// Keeps a copy of the registry beside it: it is small, changes seldom, and nothing else says which generation is
+    /// Keeps a copy of the registry next to it: it is small, changes seldom, and nothing else records which generation is
     /// the active one.
     private func backUp() throws { try store.backUp(to: state.registryBackup) }
 

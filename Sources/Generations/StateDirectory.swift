@@ -10,7 +10,7 @@ package final class StateDirectory: Sendable {
     /// Held for the life of the object; the kernel releases it when the process dies, however that happens.
     private let lock: Int32
 
-    /// Takes possession of the folder `path`, which is made if need be; uploads that were left half done are removed.
+    /// Locks the folder `path`, which is created if necessary; unfinished uploads are removed.
     ///
     /// - Throws: `generations.state_in_use` if another process has it; `FilesFailure`.
     package init(path: String) throws {
@@ -25,7 +25,7 @@ package final class StateDirectory: Sendable {
             guard number == EWOULDBLOCK else { throw FilesFailure.system("lock", lockPath, errno: number) }
             throw GenerationsError(
                 .stateInUse, "Another letterd has the state directory \(path).",
-                remedy: "Stop it first (`letter status` tells its process id), or give this one a directory of its own."
+                remedy: "Stop it first (`letter status` shows its process id), or give this one its own directory."
             )
         }
         lock = descriptor

@@ -25,16 +25,16 @@ package struct LetterdCommand: AsyncParsableCommand {
     @Option(help: "Folder that letterd owns: registry, generations, indexes.")
     var state: String?
 
-    @Option(help: "Path of the control socket (default: LETTER_SOCKET, else as `letter` looks for it).")
+    @Option(help: "Path of the control socket (default: LETTER_SOCKET, else the same default as `letter`).")
     var socket: String?
 
-    @Option(help: "YAML file that gives what the options do not; Schema/config.schema.json describes it.")
+    @Option(help: "YAML file with settings that the options do not give; Schema/config.schema.json describes it.")
     var config: String?
 
     @Option(help: "Least severe messages to log: trace, debug, info, notice, warning, error (default: info).")
     var logLevel: Logger.Level?
 
-    @Option(help: "Milliseconds between two looks at the catalog (default: 50).")
+    @Option(help: "Milliseconds between two polls of the catalog (default: 50).")
     var pollInterval: Int?
 
     package init() {}
@@ -53,7 +53,7 @@ package struct LetterdCommand: AsyncParsableCommand {
             try await start()
         } catch let failure as any Failure {
             let line = Array("letterd: \(failure.description)\n".utf8)
-            // Nothing can be done if the message cannot be written; the exit code still says what it was.
+            // If the message cannot be written, the exit code still reports the failure.
             _ = write(STDERR_FILENO, line, line.count)
             throw ExitCode(failure.kind.exitCode)
         }

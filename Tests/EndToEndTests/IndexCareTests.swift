@@ -144,7 +144,7 @@ struct IndexCareTests {
     @Test func `the files are checked after a kill and not after a clean end`() async throws {
         let (site, _) = try await site()
         try await site.stop()
-        func checked() -> Int { site.logText.components(separatedBy: "was not closed in order").count - 1 }
+        func checked() -> Int { site.logText.components(separatedBy: "was not closed cleanly").count - 1 }
         #expect(checked() == 0, "\(site.logText)")
         try await site.start()
         try await site.letterOK("wait", "--caught-up")

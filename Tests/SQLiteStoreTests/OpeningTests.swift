@@ -81,7 +81,7 @@ struct OpeningTests {
         try again.close()
     }
 
-    @Test func `damage is found where the file was not closed in order, and only there`() throws {
+    @Test func `damage is found where the file was not closed cleanly, and only there`() throws {
         let store = try open()
         try fill(store)
         try store.close()

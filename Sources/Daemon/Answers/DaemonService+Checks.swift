@@ -13,17 +13,17 @@ extension DaemonService {
         try await doctor.check("state", "directory") {
             Doctor.permissions(
                 directory.path, type: S_IFDIR, closed: S_IWGRP | S_IWOTH,
-                remedy: "Give it to letterd's user alone: chmod go-w \(directory.path).")
+                remedy: "Restrict it to letterd's user: chmod go-w \(directory.path).")
         }
-        try await doctor.check("state", "disk") { Doctor.room(directory.path) }
+        try await doctor.check("state", "disk") { Doctor.freeSpace(directory.path) }
         try await doctor.check("socket", "mode") {
             Doctor.permissions(
-                socketPath, type: S_IFSOCK, closed: S_IRWXO, remedy: "Start letterd again, which makes it anew.")
+                socketPath, type: S_IFSOCK, closed: S_IRWXO, remedy: "Restart letterd, which creates it again.")
         }
         try await doctor.check("registry", deep ? "integrity_check" : "quick_check") {
             let problems = try await answers.run { [registry] in try registry.problems(deep: deep) }
             guard let first = problems.first else { return .good("the file is whole") }
-            return .bad(first, remedy: "Stop letterd, and put letterd.backup.sqlite in the place of letterd.sqlite.")
+            return .bad(first, remedy: "Stop letterd, and replace letterd.sqlite by letterd.backup.sqlite.")
         }
         let records = try await answers.run { [registry] in try registry.generations() }
         let now = state.now
@@ -98,7 +98,7 @@ extension DaemonService {
     func compare(_ pipeline: GenerationPipeline) async throws -> Doctor.Finding {
         guard pipeline.gate.enter() else { throw DaemonError.cannotAnswer(pipeline.number, .retired) }
         defer { pipeline.gate.leave() }
-        // A commit may come between; then it is tried again when that is answered.
+        // A commit may come in between; the comparison is then repeated once the index answers it.
         for _ in 0..<5 {
             guard let before = pipeline.progress.cursor?.version else { break }
             let known = KnownItemsPrefetcher(pipeline.index, on: ahead)
@@ -113,7 +113,7 @@ extension DaemonService {
             guard changes.changed.isEmpty, changes.deleted.isEmpty else {
                 let examples = (changes.changed + changes.deleted).prefix(3).map(\.text).joined(separator: ", ")
                 return .bad(
-                    "\(changes.changed.count) records are not those that were encoded, \(changes.deleted.count) are gone: \(examples)",
+                    "\(changes.changed.count) records differ from those that were encoded, \(changes.deleted.count) are gone: \(examples)",
                     remedy: Doctor.rebuild(pipeline.number))
             }
             let tally = pipeline.progress.tally

@@ -54,7 +54,7 @@ final class DaemonService: ControlService {
         models = BlockingPool(name: "models", threads: 1)
     }
 
-    // MARK: - How it is
+    // MARK: - Status
 
     func status() async throws -> Status {
         let now = state.now
@@ -126,7 +126,7 @@ final class DaemonService: ControlService {
                 : "Wait longer with `--timeout`; `letter status` shows what is going on.")
     }
 
-    // MARK: - Look-ups
+    // MARK: - Lookups
 
     /// Runs a read on the active generation's index.
     private func read<R: Sendable>(

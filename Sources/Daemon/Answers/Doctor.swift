@@ -4,7 +4,7 @@ import Glibc
 import IdentifierIndex
 import Core
 
-/// Checks as they are made, each timed; what throws is a check that failed.
+/// Collects checks, each timed; a check that throws has failed.
 struct Doctor {
     private(set) var checks: [Check] = []
 
@@ -51,7 +51,7 @@ struct Doctor {
         }
     }
 
-    /// What to do about an index that contradicts itself.
+    /// The remedy for an index that contradicts itself.
     static func rebuild(_ generation: Int) -> String {
         "Stop letterd, run `letter index rebuild --generation \(generation)`, and start it again."
     }
@@ -64,22 +64,22 @@ extension Doctor {
     ///
     /// - Parameters:
     ///   - type: the file type that it must have (`S_IFDIR`, `S_IFSOCK`).
-    ///   - closed: permissions that nobody may have by it.
+    ///   - closed: permission bits that must not be set.
     static func permissions(_ path: String, type: mode_t, closed: mode_t, remedy: String) -> Finding {
         var status = stat()
         guard lstat(path, &status) == 0 else {
             return .bad("\(path): \(String(cString: strerror(errno)))", remedy: remedy)
         }
         guard status.st_mode & S_IFMT == type else {
-            return .bad("\(path) is something else than it must be", remedy: remedy)
+            return .bad("\(path) is not of the expected type", remedy: remedy)
         }
         let mode = String(status.st_mode & 0o7777, radix: 8)
         guard status.st_mode & closed == 0 else { return .bad("\(path) has the mode \(mode)", remedy: remedy) }
         return .good("mode \(mode), user \(status.st_uid)")
     }
 
-    /// Whether the disk that holds a path has room for some more work.
-    static func room(_ path: String) -> Finding {
+    /// Whether the disk that holds a path has space left for more work.
+    static func freeSpace(_ path: String) -> Finding {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else {
             return .bad("\(path): \(String(cString: strerror(errno)))", remedy: "Check the disk.")

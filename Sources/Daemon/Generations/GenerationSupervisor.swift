@@ -73,7 +73,7 @@ final class GenerationSupervisor: Sendable {
                 logger.error(
                     "a generation cannot be opened", metadata: ["generation": "\(record.number)", "error": "\(error)"])
                 state.note(.generation(record.number), error)
-                // Callers are told why no generation answers.
+                // The error that lookups get.
                 if record.stage == .active { state.change { $0.refused = error as? any Failure } }
             }
         }

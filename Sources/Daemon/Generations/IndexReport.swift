@@ -4,14 +4,14 @@ import SQLiteStore
 import Core
 
 extension IdentifierIndex {
-    /// Tells the log what was done when the index was opened, if it was more than to open it.
+    /// Logs what was done when the index was opened, if it was more than to open it.
     func report(to logger: Logger) {
         let generation = Logger.MetadataValue.stringConvertible(identity.generation)
         opening.report(of: "index", to: logger, metadata: ["generation": generation])
         guard case .written(let aside) = journalOpening else { return }
         if let aside {
             logger.warning(
-                "the journal could not be used and was written anew from the index",
+                "the journal could not be used and was written again from the index",
                 metadata: ["generation": generation, "aside": "\(aside)"])
         } else {
             logger.info("the index has a journal from now on", metadata: ["generation": generation])
@@ -20,8 +20,8 @@ extension IdentifierIndex {
 }
 
 extension IndexIdentity {
-    /// Tells what an index keeps although it is otherwise now: its collision policy, to the log, and the arithmetic that
-    /// it was begun with, to the status too.
+    /// Reports what an index keeps although the configuration or the program has changed: its collision policy to the log,
+    /// and the arithmetic that it was begun with to the status too.
     func report(configured policy: CollisionPolicy, arithmetic present: String, state: DaemonState, logger: Logger) {
         if self.policy != policy {
             logger.notice(
@@ -44,11 +44,11 @@ extension IndexIdentity {
 }
 
 extension SQLiteStore.Opening {
-    /// Tells the log what was done to a database before it was used.
+    /// Logs what was done to a database before it was used.
     func report(of what: String, to logger: Logger, metadata: Logger.Metadata = [:]) {
         if let checked {
             logger.notice(
-                "the \(what) was not closed in order and was checked: it is whole",
+                "the \(what) was not closed cleanly and was checked: it is sound",
                 metadata: metadata.merging(["took": "\(checked.seconds)"]) { $1 })
         }
         if let migrated {
@@ -60,7 +60,7 @@ extension SQLiteStore.Opening {
 }
 
 extension GenerationPipeline {
-    /// Has the trie loaded into memory, beside the work; until then, and if that fails, the index itself answers.
+    /// Loads the trie into memory in the background; until then, and if that fails, the index itself answers.
     func loadTrie(state: DaemonState, logger: Logger) {
         index.loadTrie { [number] result in
             let generation = Logger.MetadataValue.stringConvertible(number)

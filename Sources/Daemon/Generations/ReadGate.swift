@@ -4,7 +4,7 @@ import Synchronization
 final class ReadGate: Sendable {
     private enum State {
         case open(reads: Int)
-        /// Nobody may enter any more; the continuation is resumed when the last read ends.
+        /// No read may begin any more; the continuation is resumed when the last one ends.
         case closing(reads: Int, CheckedContinuation<Void, Never>)
         case closed
     }

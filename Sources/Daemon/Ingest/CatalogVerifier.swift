@@ -4,7 +4,7 @@ import Glibc
 import Synchronization
 import Core
 
-/// Verifies the catalog in a child process: a file that is bad enough ends whoever reads it.
+/// Verifies the catalog in a child process, because reading a corrupt LMDB file can crash the reader.
 ///
 /// The child is this program again, with arguments of its own, and dies with the daemon. No shell is involved.
 struct CatalogVerifier: Sendable {
@@ -14,7 +14,7 @@ struct CatalogVerifier: Sendable {
 
     init(path: String) { self.path = path }
 
-    /// Ends when the catalog was found sound.
+    /// Returns when the catalog was found sound.
     ///
     /// - Throws: `CatalogError`: `damaged`, also where the child was ended by a signal; what opening it throws.
     ///   `CancellationError`, the child killed then.
@@ -32,7 +32,7 @@ struct CatalogVerifier: Sendable {
         default:
             throw CatalogError(
                 .busy, "The verification of the catalog \(path) was ended by signal \(ended.signal).",
-                remedy: "It is tried again by itself; if the machine is short of memory, free some.")
+                remedy: "It is retried automatically; if the machine is short of memory, free some.")
         }
         let fields = ended.output.split(separator: 0, omittingEmptySubsequences: false).map {
             String(decoding: $0, as: UTF8.self)
@@ -41,12 +41,12 @@ struct CatalogVerifier: Sendable {
         guard fields.count == 3, let reason = CatalogReason(rawValue: fields[0]) else {
             throw CatalogError(
                 .busy, "The verification of the catalog \(path) could not be run (exit status \(ended.status)).",
-                remedy: "It is tried again by itself; check that letterd's own file is still where it was started.")
+                remedy: "It is retried automatically; check that letterd's own file is still where it was started.")
         }
         throw CatalogError(reason, fields[1], remedy: fields[2])
     }
 
-    /// What a file's content may be told by without reading it: it was not changed while this stays.
+    /// Identifies a file's content without reading it: while the stamp stays the same, the file was not changed.
     struct Stamp: Hashable {
         private var numbers: [Int] = []
 
@@ -61,13 +61,13 @@ struct CatalogVerifier: Sendable {
     }
 }
 
-/// What the child does.
+/// The child's work.
 package enum VerifyCatalog {
     /// The first argument that makes letterd do this and nothing else.
     package static let verb = "verify-catalog"
     static let sound = "sound"
 
-    /// Verifies a catalog and writes what came of it to standard output. Returns the exit status.
+    /// Verifies a catalog and writes the result to standard output. Returns the exit status.
     package static func run(_ path: String) -> Int32 {
         var answer = sound
         var status: Int32 = 0
@@ -109,7 +109,7 @@ private final class Child: Sendable {
             guard child > 0 else {
                 throw CatalogError(
                     .busy, "A process to verify the catalog cannot be started: \(String(cString: strerror(errno))).",
-                    remedy: "It is tried again by itself; free some memory or raise the limit on processes.")
+                    remedy: "It is retried automatically; free some memory or raise the limit on processes.")
             }
             state = .running(child)
             return child

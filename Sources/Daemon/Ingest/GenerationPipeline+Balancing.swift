@@ -9,7 +9,7 @@ extension GenerationPipeline {
     /// the index has items already, or no balancing is configured.
     ///
     /// The items are encoded once more for it, which is all that must be held at a time: codes and latent embeddings,
-    /// 150 bytes an item. A build that was cut short goes on without: what was assigned before must not move.
+    /// 150 bytes an item. A build that was interrupted continues without it: what was assigned before must not move.
     func balance(_ items: [ItemID], _ catalog: CatalogWatch) async throws -> [ItemID: Identifier] {
         let now = progress
         guard rules.balancesFirstBuild, index.identity.policy == .reassign, now.cursor == nil, now.tally.live == 0,

@@ -4,9 +4,9 @@ import Core
 
 /// Finding what changed.
 extension GenerationPipeline {
-    /// Finds what changed: from the change log where that tells all of it, else by comparing the whole catalog.
+    /// Finds what changed: from the change log where that records all of it, else by comparing the whole catalog.
     ///
-    /// - Returns: the changes, and why the log could not tell them if it could not.
+    /// - Returns: the changes, and why the log could not give them if it could not.
     func compare(_ catalog: CatalogWatch) async throws -> (changes: ChangeSet, fault: LogFault?) {
         let (cursor, tally) = (progress.cursor, progress.tally)
         var fault = LogFault.noPosition
@@ -24,7 +24,7 @@ extension GenerationPipeline {
             case .unusable(let reason): fault = reason
             }
         }
-        // What a writer that goes on committing deletes is proved in one snapshot.
+        // Deletions by a writer that keeps committing can only be proved in one snapshot.
         let changes = try await compareAll(catalog, holding: false)
         guard changes.missed > 0 else { return (changes, fault) }
         var proved = try await compareAll(catalog, holding: true)
@@ -41,11 +41,11 @@ extension GenerationPipeline {
         }
     }
 
-    /// The cursor that chunks before the last one must leave: nil, which keeps the one that is there, unless the
-    /// changes come from a catalog that does not go on from it (another file, an older state, another boot).
+    /// The cursor that chunks before the last one must leave: nil, which keeps the present one, unless the changes come from
+    /// a catalog that does not continue from it (another file, an older state, another boot).
     ///
-    /// Were the old catalog put back after only a part of such changes was applied, the old cursor would say that there
-    /// is nothing to do. This one answers no version, so that everything is compared.
+    /// If the old catalog were restored after only some of such changes were applied, the old cursor would wrongly look up
+    /// to date. This one answers no version, so that everything is compared.
     func brokenCursor(by changes: ChangeSet) -> CatalogCursor? {
         guard var version = progress.cursor?.version, !changes.version.covers(version) else {
             return nil

@@ -59,7 +59,7 @@ extension GenerationPipeline {
                 prepared.chunk.rejected.append(
                     RejectedItem(
                         id: batch.items[row], digest: batch.digests[row], reason: "not_encodable",
-                        detail: "The encoder's output for this vector is not finite."))
+                        detail: "The encoder's output for this embedding is not finite."))
                 continue
             }
             if !unusable.isEmpty {

@@ -35,7 +35,7 @@ final class GenerationPipeline: Sendable {
     let rules: AssignmentRules
     let encoder: Encoder
     private let writer: IndexWriter
-    /// A copy of what the index says, so that nobody reads the disk to learn how far it is.
+    /// A copy of what the index says, so that no caller reads the disk to learn how far it is.
     private let published: Mutex<Progress>
 
     /// How far the index is.

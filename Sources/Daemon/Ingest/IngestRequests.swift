@@ -88,7 +88,7 @@ final class IngestRequests: Sendable {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let isTaken = shared.withLock { shared in
-                    // The handler below may have run already: it found nobody to let go.
+                    // The handler below may have run already: it found no caller to resume.
                     guard !Task.isCancelled, case .open(let requests) = shared.state else { return false }
                     shared.state = .open(requests + [request])
                     shared.waiting[id] = continuation

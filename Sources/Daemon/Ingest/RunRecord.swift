@@ -4,12 +4,13 @@ import Glibc
 import Synchronization
 import Core
 
-/// What the last run left behind, and what this one leaves to the next: whether it ended in order, and which records
-/// were being encoded when a defect ended it.
+/// What the last run left behind, and what this one leaves to the next: whether it ended cleanly, and which records were
+/// being encoded when it crashed.
 ///
-/// A record that ends the encoder would end every run after this one. So each block is noted before it is encoded, in a
-/// page of memory that outlives the process, which costs no system call. After a crash the block is encoded in small
-/// ones, then the small one record by record; the record that then ends the process is quarantined: three starts at most.
+/// A record that crashes the encoder would crash every run after this one. So each block is recorded before it is encoded,
+/// in a mapped page that outlives the process, which costs no system call. After a crash the block is encoded in smaller
+/// ones, then the small one record by record; the record that crashes the process again is quarantined: three starts at
+/// most.
 final class RunRecord: @unchecked Sendable {
     /// Records that were being encoded. `digest` is of the first one.
     struct Block: Sendable, Hashable {
@@ -20,9 +21,9 @@ final class RunRecord: @unchecked Sendable {
         var digest: Digest
     }
 
-    /// Whether the last run did not end in order: it was killed, it crashed, the power failed, or a write failed.
+    /// Whether the last run did not end cleanly: it was killed, it crashed, the power failed, or a write failed.
     let wasUnclean: Bool
-    /// The signal that ended the last run by a defect, and the name of the thread; nil if none was noted.
+    /// The signal that crashed the last run, and the name of the thread; nil if none was recorded.
     let crash: (signal: Int32, thread: String)?
 
     // Mapped for the life of the process. The block at hand is written by the encoder's thread alone, the suspect one
@@ -36,7 +37,7 @@ final class RunRecord: @unchecked Sendable {
     /// Records of a block out of a larger one that ended a run; those of such a block are encoded one by one.
     static let smallBlock = 96
 
-    /// Reads what the last run left in the file `path`, and notes that this one has begun.
+    /// Reads what the last run left in the file `path`, and records that this one has begun.
     ///
     /// - Throws: `FilesFailure`.
     init(path: String) throws {
@@ -47,7 +48,7 @@ final class RunRecord: @unchecked Sendable {
         crash = signal == 0 ? nil : (signal, String(cString: letter_run_crash_thread(page)))
         var suspect = Self.read(letter_run_suspect(page))
         var poison: Block?
-        // Only what ended on the encoder's thread can be the record's doing.
+        // Only a crash of the encoder's thread can have been caused by the record.
         if let crash, crash.thread == PipelineThreads.encodeName, let block = Self.read(letter_run_current(page)) {
             if block.count == 1 { poison = block } else { suspect = block }
         }
@@ -57,7 +58,7 @@ final class RunRecord: @unchecked Sendable {
         guard letter_run_begin(page) == 0 else { throw FilesFailure.system("sync", path, errno: errno) }
     }
 
-    /// Notes that the run ended in order.
+    /// Records that the run ended cleanly.
     func end() { _ = letter_run_end(page) }
 
     /// The record of this generation that ended the last run; only once, then nil.
@@ -79,17 +80,17 @@ final class RunRecord: @unchecked Sendable {
         return items.prefix(suspect.count > Self.smallBlock ? Self.smallBlock : 1)
     }
 
-    /// Notes that these are encoded now, in the order of their keys; called by the encoder's thread.
+    /// Records that these are encoded now, in the order of their keys; called by the encoder's thread.
     func begin(_ items: [ItemID], _ digests: [Digest], generation: Int) {
         guard let first = items.first, let last = items.last, let digest = digests.first else { return }
         let block = Block(generation: generation, count: items.count, first: first, last: last, digest: digest)
         Self.write(block, to: letter_run_current(page))
     }
 
-    /// Notes that nothing is encoded now.
+    /// Records that nothing is encoded now.
     func finish() { letter_block_clear(letter_run_current(page)) }
 
-    /// Notes that a generation has encoded all there was to encode.
+    /// Records that a generation has encoded everything it had to.
     func passed(_ generation: Int) {
         suspect.withLock { suspect in
             guard suspect?.generation == generation else { return }

@@ -3,7 +3,7 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// A thread of its own for actors whose methods block: LMDB, SQLite and BLAS never run on the cooperative pool.
+/// A dedicated thread for actors whose methods block: LMDB, SQLite and BLAS never run on the cooperative pool.
 ///
 /// Several actors may share one; their methods then take turns. Lives as long as the process, for an actor's executor
 /// must outlast the actor: threads are made at start, never with what comes and goes.
@@ -14,7 +14,7 @@ final class DedicatedThread: SerialExecutor {
     private let waiting = DispatchSemaphore(value: 0)
     /// The thread, once it runs.
     private let identity = Atomic<UInt>(0)
-    /// What is done again and again between the jobs.
+    /// What is repeated between the jobs.
     private let tick = Mutex<Tick?>(nil)
 
     private struct Tick: Sendable {
@@ -34,8 +34,7 @@ final class DedicatedThread: SerialExecutor {
 
     /// Calls `body` on this thread every `interval` between its jobs, from an interval on from now; nil ends that.
     ///
-    /// One timed wait of one thread: a look at the catalog by a sleeping task would wake three threads, twenty times a
-    /// second. Set from a job of this thread.
+    /// One timed wait of one thread: a poll by a sleeping task would wake three threads, twenty times a second. Set from a job of this thread.
     func every(_ interval: Duration, _ body: (@Sendable () -> Void)?) {
         let nanoseconds = Int(interval.seconds * 1e9)
         tick.withLock {
@@ -58,7 +57,7 @@ final class DedicatedThread: SerialExecutor {
         let executor = asUnownedSerialExecutor()
         while true {
             if let next = tick.withLock({ $0 }) {
-                // The time is absolute: a thread that is never idle must still look at the catalog.
+                // The time is absolute: a thread that is never idle must still poll the catalog.
                 let rest = max(0, next.due - monotonicNanoseconds())
                 let come = waiting.wait(timeout: .now() + .nanoseconds(rest)) == .success
                 let now = monotonicNanoseconds()
@@ -115,7 +114,7 @@ final class BlockingPool: Sendable {
     }
 }
 
-/// Starts a thread that never ends. The few there are are made when the daemon starts.
+/// Starts a thread that never ends. All threads are started when the daemon starts.
 private func startThread(name: String, _ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void
