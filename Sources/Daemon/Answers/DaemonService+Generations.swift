@@ -15,7 +15,7 @@ extension DaemonService {
         return GenerationsAnswer(active: now.active?.number, generations: records.map { info($0, now) })
     }
 
-    func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
+    func receive(_ file: ModelFile, of upload: UploadName) async throws -> any UploadSink {
         try await ingest.endingIfFatal {
             try await models.run { [state, models, ingest] in
                 let file = try state.receive(file.rawValue, of: upload.text)
