@@ -132,7 +132,7 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: common),
         tests("Generations", ["Core", "Files", "Generations", "Tokenizer"]),
         tests("ControlAPI", ["ControlAPI", "Core"]),
-        tests("Daemon", ["Core", "Daemon", log]),
+        tests("Daemon", ["ControlServer", "Core", "Daemon", log]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Files", "TestSupport", "letter", "letterd"],
             exclude: ["Support"], swiftSettings: common),

@@ -1,6 +1,6 @@
 import Catalog
 import ControlAPI
-import ControlServer
+package import ControlServer
 import Generations
 import Glibc
 import IdentifierIndex
@@ -19,6 +19,10 @@ package struct LetterDaemon: Sendable {
         package var state: String
         /// Path of the control socket.
         package var socket: String
+        /// Who may connect to the control socket.
+        package var socketAccess = ControlSocket.Access.owner
+        /// Ids of the users, besides root and the daemon's own, who may change things over the control socket.
+        package var writers: [UInt32] = []
         /// Time between two looks at the catalog.
         package var pollInterval = Duration.milliseconds(50)
         /// Time between two clearings of LMDB reader slots whose process died.
@@ -54,7 +58,7 @@ package struct LetterDaemon: Sendable {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         let state = try StateDirectory(path: configuration.state)
-        let socket = try ControlSocket(path: configuration.socket)
+        let socket = try ControlSocket(path: configuration.socket, access: configuration.socketAccess)
         let registry = try GenerationRegistry(state: state)
         let record = try RunRecord(path: configuration.state + "/last-run")
         if record.wasUnclean {
@@ -78,7 +82,9 @@ package struct LetterDaemon: Sendable {
             registry: registry, board: board,
             ingest: ingest, disk: disk, logger: logger)
 
-        let server = ControlServer(socket: socket, service: service, logger: logger)
+        let server = ControlServer(
+            socket: socket, service: service, writers: ControlServer.owners.union(configuration.writers), logger: logger
+        )
         // The service group describes its services at length; only its complaints are for an operator.
         var groupLogger = logger
         groupLogger.logLevel = max(logger.logLevel, .warning)

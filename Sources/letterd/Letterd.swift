@@ -65,6 +65,8 @@ struct Letterd: AsyncParsableCommand {
         if let readers = file.readers { configuration.readers = readers }
         if let policy = file.collisionPolicy { configuration.collisionPolicy = policy }
         configuration.rules = file.rules
+        if let access = file.socketAccess { configuration.socketAccess = access }
+        configuration.writers = file.writers ?? []
         var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel ?? file.logLevel ?? .info
         try await LetterDaemon(configuration: configuration, logger: logger).run()
