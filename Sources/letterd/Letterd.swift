@@ -73,9 +73,12 @@ struct Letterd: AsyncParsableCommand {
     }
 
     static func main() async {
-        // What the daemon starts to learn whether a catalog can be read; no command of anybody's.
+        // Not for users: letterd runs the one in a child process, and `letter index rebuild` runs the other.
         let arguments = CommandLine.arguments
         if arguments.count == 3, arguments[1] == VerifyCatalog.verb { Glibc.exit(VerifyCatalog.run(arguments[2])) }
+        if arguments.count >= 3, arguments[1] == DaemonVerb.rebuildIndex {
+            Glibc.exit(RebuildIndex.run(state: arguments[2], generation: arguments.dropFirst(3).first))
+        }
         await main(nil)
     }
 }
