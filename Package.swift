@@ -100,10 +100,15 @@ let package = Package(
         .executableTarget(
             name: "letter",
             dependencies: [
-                "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Generations",
-                "IdentifierIndex", "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation",
-                "TokenizerTraining", "Trie", arguments,
+                "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Numerics", "TextEmbedding",
+                "Tokenizer", "TokenizerEvaluation", "TokenizerTraining", arguments,
             ], swiftSettings: common),
+
+        // Benchmarks, which Tools/Benchmarks runs; not products.
+        .executableTarget(
+            name: "TrieBenchmark",
+            dependencies: ["Core", "Files", "IdentifierIndex", "TestSupport", "Trie", arguments],
+            path: "Tools/Benchmarks/TrieBenchmark", swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: common),
@@ -134,7 +139,8 @@ let package = Package(
         tests(
             "Daemon",
             [
-                "Catalog", "ControlAPI", "Core", "Daemon", "Generations", "IdentifierIndex", "Numerics", "SQLiteStore",
+                "Catalog", "ControlAPI", "ControlServer", "Core", "Daemon", "Generations", "IdentifierIndex",
+                "Numerics", "SQLiteStore",
                 "Tokenizer", log,
             ]),
         .executableTarget(

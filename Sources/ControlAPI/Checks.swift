@@ -1,20 +1,17 @@
-/// How a check ended.
-package enum CheckOutcome: String, Codable, Sendable, CaseIterable {
-    case ok, failed
-}
+package import Core
 
-/// One thing that `letter doctor` or `letter index verify` looked at.
+/// The result of one check of `letter doctor` or `letter index verify`: a `Finding` and what was checked.
 package struct Check: Codable, Sendable, Hashable {
-    /// What was looked at: `state`, `registry`, `catalog`, `socket`, `index`, `generation 3`.
+    /// What was checked: `state`, `registry`, `catalog`, `socket`, `index`, `generation 3`.
     package var subject: String
-    /// What was asked of it, such as `quick_check`.
+    /// Name of the check, such as `quick_check`.
     package var name: String
     package var outcome: CheckOutcome
-    /// What was found, one sentence or less.
+    /// What the check found, at most one sentence.
     package var detail: String
-    /// What to do, where it failed.
+    /// What to do about a failed check.
     package var remedy: String?
-    /// How long it took, in milliseconds.
+    /// How long the check took, in milliseconds.
     package var tookMs: Double
 
     package init(
@@ -28,15 +25,23 @@ package struct Check: Codable, Sendable, Hashable {
         self.tookMs = tookMs
     }
 
+    /// A finding about `subject`. A failed check without a remedy of its own gets `remedy`.
+    package init(subject: String, _ finding: Finding, remedy: String? = nil) {
+        self.init(
+            subject: subject, name: finding.name, outcome: finding.outcome, detail: finding.detail,
+            remedy: finding.remedy ?? (finding.outcome == .failed ? remedy : nil),
+            tookMs: finding.took / .milliseconds(1))
+    }
+
     private enum CodingKeys: String, CodingKey {
         case subject, name, outcome, detail, remedy
         case tookMs = "took_ms"
     }
 }
 
-/// All checks that were made.
+/// The results of all checks of one run.
 package struct ChecksAnswer: Codable, Sendable, Hashable {
-    /// Whether none failed.
+    /// True if no check failed.
     package var ok: Bool
     package var checks: [Check]
 

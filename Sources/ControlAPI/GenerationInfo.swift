@@ -1,26 +1,26 @@
 package import Core
 
-/// Where a generation is in its life.
+/// The state of a generation.
 package enum GenerationState: String, Codable, Sendable, CaseIterable {
     /// Its index is being built from the catalog.
     case building
-    /// Its index is built and kept up to date; it may be promoted.
+    /// Its index is built and kept up to date; it can be promoted.
     case candidate
-    /// It answers.
+    /// It answers requests.
     case active
-    /// It was active.
+    /// It was active, and can be promoted again.
     case retired
-    /// It will never be active; `failure` says why.
+    /// It can never become active; `failure` says why.
     case failed
 }
 
-/// What a generation's tokenizer is.
+/// The tokenizer of a generation.
 package struct ModelFacts: Codable, Sendable, Hashable {
     /// Codes in an identifier.
     package var levels: Int
     /// Rows of each level's codebook.
     package var codebookSizes: [Int]
-    /// Dimension of the embeddings it takes.
+    /// Dimension of the embeddings that it encodes.
     package var dimension: Int
     /// Dimension of the codebooks' rows.
     package var latentDimension: Int?
@@ -53,22 +53,30 @@ package struct ModelFacts: Codable, Sendable, Hashable {
 package struct GenerationInfo: Codable, Sendable, Hashable {
     package var number: Int
     package var state: GenerationState
-    /// Items its index holds.
+    /// Items in its index.
     package var items: Int
-    /// Items its index will hold when built, as far as is known.
+    /// Items that its index will have once it is built, if that is known.
     package var itemsExpected: Int?
-    /// How far the build of its index is, 0 to 1; 1 once built.
+    /// Progress of the index build, 0 to 1; 1 once it is built.
     package var progress: Double
     package var created: Timestamp
     /// When it last became active.
     package var promoted: Timestamp?
     package var model: ModelFacts?
-    /// What becomes of collisions in it; nil while it is not at work.
+    /// How its collisions are resolved; nil while its index is closed.
     package var collisionPolicy: CollisionPolicy?
-    /// Codes of an identifier: the model's levels, or one more under `suffix`; nil while it is not at work.
+    /// Codes of an identifier: the model's levels, or one more under `suffix`; nil while its index is closed.
     package var identifierLength: Int?
     /// Why it failed.
     package var failure: ErrorBody?
+    /// Nil and never empty, so that the member is absent where there is nothing to warn of.
+    private var givenWarnings: [Problem]?
+
+    /// What is suspicious about it although it works, such as a tokenizer that does not fit the catalog.
+    package var warnings: [Problem] {
+        get { givenWarnings ?? [] }
+        set { givenWarnings = newValue.isEmpty ? nil : newValue }
+    }
 
     package init(
         number: Int, state: GenerationState, items: Int, itemsExpected: Int? = nil, progress: Double,
@@ -90,12 +98,13 @@ package struct GenerationInfo: Codable, Sendable, Hashable {
         case itemsExpected = "items_expected"
         case collisionPolicy = "collision_policy"
         case identifierLength = "identifier_length"
+        case givenWarnings = "warnings"
     }
 }
 
-/// Every generation, newest last, and which one is active.
+/// All generations, newest last, and which of them is active.
 package struct GenerationsAnswer: Codable, Sendable, Hashable {
-    /// The active generation; nil (JSON null) when there is none.
+    /// The active generation; nil (JSON null) if there is none.
     package var active: Int?
     package var generations: [GenerationInfo]
 
@@ -111,21 +120,7 @@ package struct GenerationsAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// The two files of a model that a client may upload.
-package enum UploadFile: String, Codable, Sendable, CaseIterable {
-    case manifest = "manifest.json"
-    case tensors = "tokenizer.safetensors"
-
-    /// Most bytes it may have.
-    package var limit: Int {
-        switch self {
-        case .manifest: 1 << 20
-        case .tensors: 1 << 30
-        }
-    }
-}
-
-/// The name a client gives an upload, never a path: 1 to 64 of `a-z 0-9 . _ -`, not starting with a dot.
+/// The name that a client chooses for an upload: 1 to 64 of `a-z 0-9 . _ -`, not starting with a dot; never a path.
 package struct UploadName: Hashable, Sendable, CustomStringConvertible {
     package let text: String
 
@@ -135,7 +130,7 @@ package struct UploadName: Hashable, Sendable, CustomStringConvertible {
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
                 || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
         }
-        // A leading dot would allow `.` and `..`, which are names of directories everywhere.
+        // A leading dot would allow `.` and `..`, which name directories everywhere.
         guard allowed, (1...64).contains(text.utf8.count), !text.hasPrefix(".") else { return nil }
         self.text = text
     }
@@ -143,13 +138,27 @@ package struct UploadName: Hashable, Sendable, CustomStringConvertible {
     package var description: String { text }
 }
 
-/// What was received of one file.
+extension UploadName: Codable {
+    /// - Throws: `control.bad_upload_name` for text that cannot be one.
+    package init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let name = UploadName(text) else { throw ControlError.badUploadName(text) }
+        self = name
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}
+
+/// Confirms that one file was received.
 package struct UploadReceipt: Codable, Sendable, Hashable {
     package var upload: String
-    package var file: UploadFile
+    package var file: ModelFile
     package var bytes: Int
 
-    package init(upload: String, file: UploadFile, bytes: Int) {
+    package init(upload: String, file: ModelFile, bytes: Int) {
         self.upload = upload
         self.file = file
         self.bytes = bytes

@@ -1,28 +1,28 @@
 package import Core
 
-/// Reads the few forms of JSON that requests have, straight from bytes and without recursion.
+/// Reads the few forms of JSON that batch look-ups have, straight from bytes and without recursion.
 ///
-/// A value that is not what is expected at its place is an error at once, so nesting has no depth to bound.
+/// An unexpected value is an error at once, so deep nesting costs neither stack nor time.
 package struct JSONReader {
     private let bytes: [UInt8]
     private var index = 0
 
-    /// Reads these bytes.
+    /// A reader at the first of these bytes.
     package init(_ bytes: [UInt8]) {
         self.bytes = bytes
     }
 
     /// Reads `{"name": value, …}` and then the end of the text; `member` reads the value of each name.
     ///
-    /// Throws `control.bad_json` for anything else, and for a name that comes twice.
+    /// - Throws: `control.bad_json` for anything else and for a repeated name; what `member` throws.
     package mutating func object(_ member: (inout JSONReader, String) throws -> Void) throws {
         try expect(UInt8(ascii: "{"), "an object")
         var names: Set<String> = []
         if !take(UInt8(ascii: "}")) {
             repeat {
                 let name = try string()
-                // The set stays as small as the forms: `member` refuses names it does not know.
-                guard names.insert(name).inserted else { throw failure("a name comes twice") }
+                // The set stays small: `member` refuses names that it does not know.
+                guard names.insert(name).inserted else { throw failure("a repeated name") }
                 try expect(UInt8(ascii: ":"), "a colon")
                 try member(&self, name)
             } while take(UInt8(ascii: ","))
@@ -32,7 +32,9 @@ package struct JSONReader {
         guard index == bytes.count else { throw failure("something follows the object") }
     }
 
-    /// Reads `[element, …]` of at most `limit` elements; throws `control.batch_too_large` if there are more.
+    /// Reads `[element, …]` of at most `limit` elements.
+    ///
+    /// - Throws: `control.batch_too_large` if there are more; `control.bad_json`; what `element` throws.
     package mutating func array<Element>(
         limit: Int, _ element: (inout JSONReader) throws -> Element
     ) throws -> [Element] {
@@ -42,9 +44,9 @@ package struct JSONReader {
         result.reserveCapacity(min(limit, (bytes.count - index) / 12))
         repeat {
             guard result.count < limit else {
-                throw ControlFailure(
-                    "control.batch_too_large", .usage, "The batch has more than \(limit) elements.",
-                    remedy: "Send it in batches of at most \(limit).", httpStatus: 413)
+                throw ControlError(
+                    .batchTooLarge, "The batch has more than \(limit) elements.",
+                    remedy: "Send it in batches of at most \(limit).")
             }
             result.append(try element(&self))
         } while take(UInt8(ascii: ","))
@@ -71,9 +73,9 @@ package struct JSONReader {
         return id
     }
 
-    private func badItem() -> ControlFailure {
-        ControlFailure(
-            "control.bad_item_id", .usage, "The item id before byte \(index) is empty, too long or bad base64.",
+    private func badItem() -> ControlError {
+        ControlError(
+            .badItemID, "The item id before byte \(index) is empty, too long or bad base64.",
             remedy: "Give 1 to \(ItemID.maximumLength) bytes, as text or as base64:….")
     }
 
@@ -82,12 +84,12 @@ package struct JSONReader {
         skipSpace()
         if index < bytes.count, bytes[index] == UInt8(ascii: "\"") {
             let text = try string()
-            guard let identifier = Identifier(text: text) else { throw ControlFailure.badIdentifier(text) }
+            guard let identifier = Identifier(text: text) else { throw ControlError.badIdentifier(text) }
             return identifier
         }
         let codes = try array(limit: Identifier.maximumLength) { reader in
             let value = try reader.integer()
-            guard let code = Code(exactly: value) else { throw ControlFailure.badIdentifier("\(value)") }
+            guard let code = Code(exactly: value) else { throw ControlError.badIdentifier("\(value)") }
             return code
         }
         guard let identifier = Identifier(codes) else { throw failure("too many codes") }
@@ -96,40 +98,25 @@ package struct JSONReader {
 
     /// Reads a whole number of at most 15 digits.
     package mutating func integer() throws -> Int {
-        let text = try numberText()
-        guard text.count <= 16, let value = Int(text) else { throw failure("expected a whole number") }
-        return value
-    }
-
-    /// Reads a number.
-    package mutating func double() throws -> Double {
-        let text = try numberText()
-        guard text.count <= 32, let value = Double(text), value.isFinite else { throw failure("expected a number") }
-        return value
-    }
-
-    private mutating func numberText() throws -> Substring {
         skipSpace()
+        let isNegative = index < bytes.count && bytes[index] == UInt8(ascii: "-")
+        if isNegative { index += 1 }
         let start = index
-        while index < bytes.count, Self.isNumberByte(bytes[index]) { index += 1 }
-        // JSON has no leading plus and no leading zeros, which Int and Double would take.
-        var digits = bytes[start..<index]
-        if digits.first == UInt8(ascii: "-") { digits = digits.dropFirst() }
-        let zeros = digits.count > 1 && digits.first == 48 && (48...57).contains(digits[digits.startIndex + 1])
-        guard let first = digits.first, (48...57).contains(first), !zeros else { throw failure("expected a number") }
-        return Substring(decoding: bytes[start..<index], as: UTF8.self)
-    }
-
-    private static func isNumberByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 48...57, UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
-            true
-        default: false
+        var value = 0
+        while index < bytes.count, index - start < 16, (48...57).contains(bytes[index]) {
+            value = value * 10 + Int(bytes[index] - 48)
+            index += 1
         }
+        let digits = index - start
+        // JSON has no leading zeros.
+        guard (1...15).contains(digits), digits == 1 || bytes[start] != 48 else {
+            throw failure("expected a whole number")
+        }
+        return isNegative ? -value : value
     }
 
-    /// A failure at the place reached.
-    package func failure(_ message: String) -> ControlFailure { .badJSON(message, at: index) }
+    /// A failure at the current position.
+    package func failure(_ message: String) -> ControlError { .badJSON(message, at: index) }
 }
 
 // MARK: - Bytes

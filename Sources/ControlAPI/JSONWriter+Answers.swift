@@ -1,10 +1,10 @@
 import Core
 
-/// A value that writes itself without JSONEncoder, in the same form as its Codable one.
+/// A value that writes itself without JSONEncoder, in the same form as its Codable conformance.
 package protocol JSONWritable: Sendable {
-    /// Writes the value. Linear in its size.
+    /// Writes the value. O(bytes written).
     func write(to json: inout JSONWriter)
-    /// Bytes it will take, roughly: room to reserve.
+    /// About how many bytes it takes; the writer reserves them.
     var estimatedBytes: Int { get }
 }
 
@@ -119,7 +119,7 @@ extension TrieAnswers: JSONWritable {
 extension DumpBatch: JSONWritable {
     package var estimatedBytes: Int { items.count * 64 }
 
-    /// JSON lines, `{"item":…,"codes":[…]}`, one an item; the generation is the stream's header, not in the lines.
+    /// JSON lines, `{"item":…,"codes":[…]}`, one an item. The generation is in the answer's header, not in the lines.
     package func write(to json: inout JSONWriter) {
         for item in items {
             json.raw("{\"item\":")

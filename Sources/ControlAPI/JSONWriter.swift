@@ -1,18 +1,18 @@
 package import Core
 
-/// Writes JSON straight to bytes, for the answers that come in thousands.
+/// Writes JSON straight to bytes, for answers with thousands of elements.
 ///
-/// It knows nothing of nesting: whoever calls it puts the commas and brackets.
+/// It does not track nesting: the caller writes commas and brackets.
 package struct JSONWriter: Sendable {
-    /// What was written so far.
+    /// The JSON written so far.
     package private(set) var bytes: [UInt8] = []
 
-    /// An empty writer with room for `capacity` bytes.
+    /// An empty writer with `capacity` bytes reserved.
     package init(capacity: Int = 256) {
         bytes.reserveCapacity(capacity)
     }
 
-    /// Text as it stands: punctuation and keys.
+    /// Text without quotes or escapes: punctuation and keys.
     @inline(__always)
     package mutating func raw(_ text: StaticString) {
         text.withUTF8Buffer { bytes.append(contentsOf: $0) }
@@ -82,7 +82,7 @@ package struct JSONWriter: Sendable {
 
     /// An item id in its text form, quoted. O(bytes), without allocation for ids of plain ASCII.
     package mutating func item(_ item: ItemID) {
-        // An id that starts with `b` might start with `base64:`, whose text form differs; leave it to ItemID.
+        // An id that starts with `b` might start with `base64:`, which has another text form.
         guard item.bytes.first != UInt8(ascii: "b"), item.bytes.allSatisfy(Self.isPlain) else {
             return string(item.text)
         }

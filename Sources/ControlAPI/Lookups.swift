@@ -1,26 +1,26 @@
 package import Core
 
-/// How an item stands in a generation.
+/// The status of an item in a generation.
 package enum ItemStatus: String, Codable, Sendable, CaseIterable {
-    /// It has an identifier, made from the embedding it has now.
+    /// It has an identifier, computed from its present embedding.
     case live
-    /// It has an identifier, made from an embedding that has changed since.
+    /// It has an identifier, computed from an embedding that has changed since.
     case stale
-    /// It cannot be encoded; it has no identifier, or keeps the one it had.
+    /// Its record cannot be encoded; it has no identifier, or keeps its last one.
     case quarantined
-    /// It left the catalog; the identifier it had is a tombstone.
+    /// It was deleted from the catalog; its identifier is a tombstone.
     case deleted
-    /// The generation does not know it.
+    /// The generation has never had it.
     case unknown
 }
 
-/// What is known of one item; one element of a lookup's answer.
+/// The answer about one item; one element of a look-up's answer.
 package struct ItemAnswer: Sendable, Hashable {
     package var item: ItemID
     /// Its identifier; nil when it has none.
     package var codes: Identifier?
     package var status: ItemStatus
-    /// The generation asked; nil when none is active.
+    /// The generation that answered; nil if none is active.
     package var generation: Int?
 
     package init(item: ItemID, codes: Identifier?, status: ItemStatus, generation: Int?) {
@@ -52,7 +52,7 @@ extension ItemAnswer: Codable {
     }
 }
 
-/// Answers to a batch of items, in the order asked, all of one generation.
+/// Answers to a batch of items, in the order of the request, all from one generation.
 package struct ItemsAnswer: Codable, Sendable, Hashable {
     package var generation: Int?
     package var items: [ItemAnswer]
@@ -63,24 +63,24 @@ package struct ItemsAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// How an identifier stands in a generation.
+/// The status of an identifier in a generation.
 package enum IdentifierStatus: String, Codable, Sendable, CaseIterable {
     /// Live items have it.
     case live
-    /// It belonged to an item that is deleted.
+    /// It belonged to an item that was deleted.
     case deleted
-    /// Nothing has it, or ever had.
+    /// No item has it or ever had it.
     case unknown
 }
 
-/// Which items have one identifier: none, one, or under the `share` policy a bucket of them.
+/// The items that have one identifier: none, one, or several under the `share` policy.
 package struct IdentifierAnswer: Codable, Sendable, Hashable {
     package var codes: Identifier
     package var items: [ItemID]
     package var status: IdentifierStatus
     package var generation: Int?
 
-    /// `status` nil: `live` if there are items, else `unknown`.
+    /// - Parameter status: nil for `live` if there are items, else `unknown`.
     package init(codes: Identifier, items: [ItemID], status: IdentifierStatus? = nil, generation: Int?) {
         self.codes = codes
         self.items = items
@@ -89,11 +89,11 @@ package struct IdentifierAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// Answers to a batch of identifiers in the order asked, or a page of those below a prefix in the trie's order.
+/// Answers to a batch of identifiers in the order of the request, or a page of those below a prefix in ascending order.
 package struct IdentifiersAnswer: Codable, Sendable, Hashable {
     package var generation: Int?
     package var identifiers: [IdentifierAnswer]
-    /// Whether more follow the last one of this page; ask again with `after` its codes.
+    /// Whether more follow; request the next page with the last codes as `after`.
     package var more: Bool
 
     package init(generation: Int?, identifiers: [IdentifierAnswer], more: Bool = false) {
@@ -103,7 +103,7 @@ package struct IdentifiersAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// What may follow a prefix: what constrained decoding asks at each step.
+/// The codes that may follow a prefix, which constrained decoding requests at each step.
 package struct TrieAnswer: Codable, Sendable, Hashable {
     package var prefix: Identifier
     /// Codes that continue the prefix to a live item, in ascending order; empty for a whole identifier.
@@ -120,7 +120,7 @@ package struct TrieAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// Answers to a batch of prefixes in the order asked, all of one generation.
+/// Answers to a batch of prefixes, in the order of the request, all from one generation.
 package struct TrieAnswers: Codable, Sendable, Hashable {
     package var generation: Int?
     package var answers: [TrieAnswer]
@@ -142,9 +142,9 @@ package struct ItemDump: Codable, Sendable, Hashable {
     }
 }
 
-/// A run of a dump's lines, in key order.
+/// Consecutive lines of a dump, in key order.
 package struct DumpBatch: Sendable, Hashable {
-    /// The generation dumped, the same in every batch of one dump.
+    /// The generation, the same in every batch of one dump.
     package var generation: Int
     package var items: [ItemDump]
 

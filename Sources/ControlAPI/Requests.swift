@@ -1,22 +1,24 @@
 package import Core
 
-/// Most of what one request may hold. A larger task is done in batches.
+/// The limits of one request. Larger tasks are done in several requests.
 package enum RequestLimits {
-    /// Items or identifiers in a lookup.
+    /// Items or identifiers in a look-up.
     package static let lookups = 10_000
     /// Prefixes in one call of `trie/next`.
     package static let prefixes = 1000
     /// Rows in a page of a listing.
     package static let page = 10_000
-    /// Rows in a page where the request does not say.
+    /// Rows in a page if the request does not say.
     package static let defaultPage = 1000
     /// Bytes of a body.
     package static let body = 64 << 10
-    /// Bytes of a batch lookup's body.
+    /// Bytes of a batch look-up's body.
     package static let batchBody = 1 << 20
     /// Longest wait, in seconds.
     package static let waitSeconds = 3600.0
 }
+
+// MARK: - Batch look-ups, read and written byte by byte
 
 /// The body of `POST /v1/items/lookup`.
 package struct ItemsRequest: Sendable, Hashable {
@@ -27,6 +29,8 @@ package struct ItemsRequest: Sendable, Hashable {
     }
 
     /// Reads `{"ids": ["…", …]}`. O(bytes).
+    ///
+    /// - Throws: `control.bad_json`, `control.bad_item_id`, `control.batch_too_large`.
     package init(json: [UInt8]) throws {
         ids = try member("ids", of: json) { try $0.array(limit: RequestLimits.lookups) { try $0.item() } }
     }
@@ -50,7 +54,9 @@ package struct IdentifiersRequest: Sendable, Hashable {
         self.identifiers = identifiers
     }
 
-    /// Reads `{"identifiers": ["12-3-7-0", [12,3,7,0], …]}`.
+    /// Reads `{"identifiers": ["12-3-7-0", [12,3,7,0], …]}`. O(bytes).
+    ///
+    /// - Throws: `control.bad_json`, `control.bad_identifier`, `control.batch_too_large`.
     package init(json: [UInt8]) throws {
         identifiers = try member("identifiers", of: json) {
             try $0.array(limit: RequestLimits.lookups) { try $0.identifier() }
@@ -76,7 +82,9 @@ package struct NextRequest: Sendable, Hashable {
         self.prefixes = prefixes
     }
 
-    /// Reads `{"prefixes": ["12-3", [12,3], "", …]}`.
+    /// Reads `{"prefixes": ["12-3", [12,3], "", …]}`. O(bytes).
+    ///
+    /// - Throws: `control.bad_json`, `control.bad_identifier`, `control.batch_too_large`.
     package init(json: [UInt8]) throws {
         prefixes = try member("prefixes", of: json) {
             try $0.array(limit: RequestLimits.prefixes) { try $0.identifier() }
@@ -94,80 +102,6 @@ extension NextRequest: JSONWritable {
     }
 }
 
-/// The body of `POST /v1/generations`.
-package struct PublishRequest: Sendable, Hashable {
-    package var upload: UploadName
-
-    package init(upload: UploadName) {
-        self.upload = upload
-    }
-
-    /// Reads `{"upload": "name"}`.
-    package init(json: [UInt8]) throws {
-        upload = try member("upload", of: json) {
-            let text = try $0.string()
-            guard let name = UploadName(text) else { throw ControlFailure.badUploadName(text) }
-            return name
-        }
-    }
-}
-
-extension PublishRequest: JSONWritable {
-    package var estimatedBytes: Int { 96 }
-
-    package func write(to json: inout JSONWriter) {
-        json.raw("{\"upload\":")
-        json.string(upload.text)
-        json.raw("}")
-    }
-}
-
-/// The body of `POST /v1/wait`.
-package struct WaitRequest: Sendable, Hashable {
-    /// Seconds, 0 to 3,600.
-    package var timeoutSeconds: Double
-
-    package init(timeoutSeconds: Double) {
-        self.timeoutSeconds = timeoutSeconds
-    }
-
-    /// Reads `{"timeout_seconds": 30}`.
-    package init(json: [UInt8]) throws {
-        timeoutSeconds = try member("timeout_seconds", of: json) { try $0.double() }
-        guard (0...RequestLimits.waitSeconds).contains(timeoutSeconds) else {
-            throw ControlFailure(
-                "control.bad_timeout", .usage, "A wait lasts 0 to \(Int(RequestLimits.waitSeconds)) seconds.",
-                remedy: "Give a time in that range, and wait again if need be.")
-        }
-    }
-}
-
-extension WaitRequest: JSONWritable {
-    package var estimatedBytes: Int { 48 }
-
-    package func write(to json: inout JSONWriter) {
-        json.raw("{\"timeout_seconds\":")
-        json.number(Int(timeoutSeconds.rounded(.up)))
-        json.raw("}")
-    }
-}
-
-extension ControlFailure {
-    /// An identifier or prefix that cannot be read.
-    package static func badIdentifier(_ text: String) -> ControlFailure {
-        ControlFailure(
-            "control.bad_identifier", .usage, "‘\(text.prefix(100))’ is not an identifier or a prefix of one.",
-            remedy: "Write codes as 12-3-7-0 or <a_12><b_3><c_7><d_0>, each 0 to 65535, at most 9 of them.")
-    }
-
-    /// A name of an upload that cannot be one.
-    package static func badUploadName(_ text: String) -> ControlFailure {
-        ControlFailure(
-            "control.bad_upload_name", .usage, "‘\(text.prefix(100))’ cannot name an upload.",
-            remedy: "Use 1 to 64 of a-z, 0-9, dot, underscore and hyphen, not starting with a dot.")
-    }
-}
-
 /// Reads an object whose only member is `name`.
 private func member<Value>(
     _ name: String, of json: [UInt8], _ read: (inout JSONReader) throws -> Value
@@ -178,6 +112,44 @@ private func member<Value>(
         guard found == name else { throw reader.failure("unknown member; expected \"\(name)\"") }
         value = try read(&reader)
     }
-    guard let value else { throw ControlFailure.badJSON("\"\(name)\" is missing") }
+    guard let value else { throw ControlError.badJSON("\"\(name)\" is missing") }
     return value
+}
+
+// MARK: - Small requests
+
+/// The body of `POST /v1/generations`: `{"upload": "name"}`.
+package struct PublishRequest: JSONRequest, Hashable {
+    package var upload: UploadName
+
+    package static let members: Set = ["upload"]
+
+    package init(upload: UploadName) {
+        self.upload = upload
+    }
+}
+
+/// The body of `POST /v1/wait`: `{"timeout_seconds": 30}`.
+package struct WaitRequest: JSONRequest, Hashable {
+    /// Seconds, 0 to 3,600.
+    package var timeoutSeconds: Double
+
+    package static let members: Set = ["timeout_seconds"]
+
+    package init(timeoutSeconds: Double) {
+        self.timeoutSeconds = timeoutSeconds
+    }
+
+    /// - Throws: `control.bad_timeout` for a time out of range.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        timeoutSeconds = try container.decode(Double.self, forKey: .timeoutSeconds)
+        guard (0...RequestLimits.waitSeconds).contains(timeoutSeconds) else {
+            throw ControlError(
+                .badTimeout, "A wait lasts 0 to \(Int(RequestLimits.waitSeconds)) seconds.",
+                remedy: "Give a time in that range, and wait again if necessary.")
+        }
+    }
+
+    private enum CodingKeys: String, CodingKey { case timeoutSeconds = "timeout_seconds" }
 }

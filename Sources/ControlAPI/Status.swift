@@ -1,22 +1,20 @@
-/// What the daemon as a whole is doing.
+/// The state of the daemon as a whole.
 package enum ServiceState: String, Codable, Sendable, CaseIterable {
-    /// It has come up and not looked around yet.
+    /// It has started and has not polled the catalog yet.
     case starting
     /// A generation is active and its answers are kept up to date.
     case serving
     /// The first generation's index is being built; nothing is active yet.
     case building
-    /// There is no generation: `letter generation publish` gives it one.
+    /// There is no generation; `letter generation publish` makes one.
     case waitingForGeneration = "waiting_for_generation"
     /// The catalog is missing or cannot be read, and no generation is active.
     case waitingForCatalog = "waiting_for_catalog"
     /// It answers, but something is wrong; see `problems`.
     case degraded
-    /// It is on its way out.
-    case stopping
 }
 
-/// Something an operator should know and can act on.
+/// A problem that an operator can act on.
 package struct Problem: Codable, Sendable, Hashable {
     /// Stable name, such as `catalog.missing`.
     package var code: String
@@ -32,26 +30,26 @@ package struct Problem: Codable, Sendable, Hashable {
     }
 }
 
-/// What the daemon knows of its catalog.
+/// What the daemon knows about its catalog.
 package struct CatalogStatus: Codable, Sendable, Hashable {
     package var path: String
-    /// Last transaction seen in the catalog; nil while it cannot be read.
+    /// Last transaction seen in the catalog; nil while the catalog cannot be read.
     package var txnid: UInt64?
     /// Dimension of the embeddings.
     package var dimension: Int?
     /// Element type of the embeddings: `f32` or `f16`.
     package var dtype: String?
-    /// What made the embeddings, as the catalog says.
+    /// The model that produced the embeddings, as the catalog names it.
     package var embeddingModel: String?
     /// Items in the last snapshot read.
     package var items: Int?
-    /// How long the last full reconcile took, in milliseconds.
+    /// Duration of the last full comparison, in milliseconds.
     package var lastScanMs: Double?
-    /// Full reconciles since start.
+    /// Full comparisons since start.
     package var fullScans: Int?
-    /// Batches taken from the change log since start.
+    /// Batches read from the change log since start.
     package var incrementalBatches: Int?
-    /// Records of the catalog compared with the index since start, by full reconciles and by batches of the log.
+    /// Records of the catalog compared with the index since start, by full comparisons and by batches of the log.
     package var recordsCompared: Int?
 
     package init(
@@ -83,13 +81,13 @@ package struct CatalogStatus: Codable, Sendable, Hashable {
 
 /// How the catalog is watched.
 package struct PollStatus: Codable, Sendable, Hashable {
-    /// Time between two looks, in milliseconds.
+    /// Time between two polls, in milliseconds.
     package var intervalMs: Double
-    /// Looks since start.
+    /// Polls since start.
     package var count: UInt64
-    /// Which of them was the first to see the version that is there now.
+    /// Number of the poll that first saw the present version.
     package var lastChange: UInt64
-    /// How long ago the last look ended, in milliseconds.
+    /// Time since the end of the last poll, in milliseconds.
     package var lastMsAgo: Double?
 
     package init(intervalMs: Double, count: UInt64 = 0, lastChange: UInt64 = 0, lastMsAgo: Double? = nil) {
@@ -107,22 +105,22 @@ package struct PollStatus: Codable, Sendable, Hashable {
     }
 }
 
-/// How the daemon and its active generation are; the answer of `/v1/status`.
+/// The status of the daemon and its active generation; the answer of `/v1/status`.
 package struct Status: Codable, Sendable, Hashable {
     package var state: ServiceState
-    /// The active generation; nil (JSON null) when there is none.
+    /// The active generation; nil (JSON null) if there is none.
     package var generation: Int?
     /// Live items of the active generation.
     package var items: Int
-    /// Whether every commit of the catalog seen so far is answered for.
+    /// Whether the index is up to date with every commit of the catalog seen so far.
     package var caughtUp: Bool
-    /// Transactions of the catalog not yet answered for.
+    /// Transactions of the catalog that the index has not caught up with.
     package var lagTransactions: UInt64
     /// Items that cannot be encoded.
     package var quarantined: Int
     /// Items that did not get their natural codes.
     package var collisions: Int
-    /// Identifiers of deleted items, never given again.
+    /// Identifiers of deleted items.
     package var tombstones: Int
     /// Items whose embedding changed since they got their identifier.
     package var stale: Int
@@ -163,7 +161,7 @@ package struct Status: Codable, Sendable, Hashable {
         case uptimeSeconds = "uptime_seconds"
     }
 
-    // Written out because the derived form leaves nil members out, and `"generation": null` is promised.
+    // Written by hand because the derived form omits nil members, and `"generation": null` is documented.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(state, forKey: .state)

@@ -1,17 +1,17 @@
 package import Core
 
-/// Why an item did not get the codes that its embedding gives by nature.
+/// An item that did not get its natural codes, and why.
 package struct Collision: Codable, Sendable, Hashable {
     package var item: ItemID
-    /// The codes its embedding gives.
+    /// Its natural codes: those that the tokenizer computes from its embedding.
     package var natural: Identifier
-    /// The identifier it got.
+    /// The identifier that it has.
     package var given: Identifier
-    /// How far down the order of preference the identifier is; 0 is the natural one.
+    /// Position of the identifier in the item's order of preference; 0 is the natural one.
     package var rank: Int
-    /// The rule that decided, such as `reassign.last_level`.
+    /// The rule that decided, such as `nearest_free`; Schema/control.openapi.yaml lists them.
     package var rule: String
-    /// The natural codes that the contenders share.
+    /// The natural codes that the colliding items share.
     package var bucket: Identifier
     package var since: Timestamp
 
@@ -33,7 +33,7 @@ package struct Collision: Codable, Sendable, Hashable {
 package struct CollisionsAnswer: Codable, Sendable, Hashable {
     package var generation: Int?
     package var collisions: [Collision]
-    /// Whether more follow; ask again with `after` the last item.
+    /// Whether more follow; request the next page with the last item as `after`.
     package var more: Bool
 
     package init(generation: Int?, collisions: [Collision], more: Bool = false) {
@@ -43,17 +43,17 @@ package struct CollisionsAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// What was confirmed of deletions that waited for it.
+/// The deletions that were confirmed.
 package struct ConfirmAnswer: Codable, Sendable, Hashable {
-    /// The generations that will apply them, and how many items each removes.
+    /// The generations that apply them, and how many items each removes.
     package var confirmed: [HeldDeletions]
 
-    /// Deletions of one generation that wait for confirmation.
+    /// Deletions of one generation that waited for confirmation.
     package struct HeldDeletions: Codable, Sendable, Hashable {
         package var generation: Int
-        /// Items that the catalog no longer has.
+        /// Items that are no longer in the catalog.
         package var deletions: Int
-        /// Items that the index knows.
+        /// Items in the index.
         package var items: Int
 
         package init(generation: Int, deletions: Int, items: Int) {
@@ -68,7 +68,7 @@ package struct ConfirmAnswer: Codable, Sendable, Hashable {
     }
 }
 
-/// An item that cannot be encoded.
+/// An item whose record cannot be encoded.
 package struct Quarantined: Codable, Sendable, Hashable {
     package var item: ItemID
     /// What is wrong with its record.
@@ -86,7 +86,7 @@ package struct Quarantined: Codable, Sendable, Hashable {
 package struct QuarantineAnswer: Codable, Sendable, Hashable {
     package var generation: Int?
     package var quarantined: [Quarantined]
-    /// Whether more follow; ask again with `after` the last item.
+    /// Whether more follow; request the next page with the last item as `after`.
     package var more: Bool
 
     package init(generation: Int?, quarantined: [Quarantined], more: Bool = false) {

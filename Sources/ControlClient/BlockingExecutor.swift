@@ -1,11 +1,20 @@
 import Dispatch
 
-/// A queue of its own for an actor whose calls block, so that the cooperative pool never does.
-final class BlockingExecutor: SerialExecutor {
-    private let queue = DispatchQueue(label: "letter.control-client")
+/// A thread of its own for work that blocks, so that the cooperative pool never does: the executor of an actor whose
+/// calls block, or the preferred executor of a task.
+package final class BlockingExecutor: SerialExecutor, TaskExecutor {
+    private let queue: DispatchQueue
 
-    func enqueue(_ job: consuming ExecutorJob) {
+    /// - Parameter name: the name of the queue, for debuggers.
+    package init(name: String) {
+        queue = DispatchQueue(label: "letter.\(name)")
+    }
+
+    package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+        queue.async {
+            job.runSynchronously(
+                isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+        }
     }
 }

@@ -1,27 +1,26 @@
 package import ControlAPI
-import FoundationEssentials
 package import Core
 
-/// The daemon as the command line sees it.
+/// A client of the daemon's control socket.
 ///
-/// One connection, kept and reopened as needed; calls go one after the other. It blocks on a thread of its own. Every
-/// call throws `control.not_running` (kind `notRunning`) when no daemon answers, and what the daemon reports with its
-/// code, kind and remedy.
+/// It keeps one connection, reopens it as needed, and makes one call after the other, blocking on a thread of its own.
+/// Every call throws `control.not_running` (kind `notRunning`) if no daemon answers, and a `RemoteFailure` with code, kind
+/// and remedy for a failure that the daemon reports.
 package actor ControlClient {
-    /// Where the socket is.
+    /// Path of the socket.
     package nonisolated let path: String
 
-    private let executor = BlockingExecutor()
-    /// The connection while it is good for another call; nil while a call runs, so that one that fails drops it.
+    private let executor = BlockingExecutor(name: "control-client")
+    /// The connection while it can be used for another call; nil during a call, so that a failed call drops it.
     private var connection: HTTPConnection?
     private let timeoutSeconds: Int
 
-    // The actor runs on its own queue because every call blocks.
+    // The actor runs on a thread of its own because every call blocks.
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// A client that connects at its first call.
     ///
-    /// - Parameter timeoutSeconds: how long the daemon may be silent before a call fails.
+    /// - Parameter timeoutSeconds: how long the daemon may send nothing before a call fails.
     package init(path: String, timeoutSeconds: Int = 60) {
         self.path = path
         self.timeoutSeconds = timeoutSeconds
@@ -29,26 +28,28 @@ package actor ControlClient {
 
     // MARK: - Routes
 
-    /// How the daemon is.
+    /// The status of the daemon.
     package func status() throws -> Status { try decode(call("GET", "/v1/status")) }
 
-    /// Identifiers of items, in the order asked; at most `RequestLimits.lookups` of them.
+    /// Identifiers of items, in the order of `ids`; at most `RequestLimits.lookups` of them.
     package func items(_ ids: [ItemID]) throws -> ItemsAnswer {
         try decode(call("POST", "/v1/items/lookup", ItemsRequest(ids: ids).jsonBytes))
     }
 
-    /// Items of identifiers, in the order asked; at most `RequestLimits.lookups` of them.
+    /// Items of identifiers, in the order of `identifiers`; at most `RequestLimits.lookups` of them.
     package func identifiers(_ identifiers: [Identifier]) throws -> IdentifiersAnswer {
         try decode(call("POST", "/v1/identifiers/lookup", IdentifiersRequest(identifiers: identifiers).jsonBytes))
     }
 
-    /// What may follow prefixes, in the order asked; at most `RequestLimits.prefixes` of them.
+    /// The codes that may follow prefixes, in the order of `prefixes`; at most `RequestLimits.prefixes` of them.
     package func next(_ prefixes: [Identifier]) throws -> TrieAnswers {
         try decode(call("POST", "/v1/trie/next", NextRequest(prefixes: prefixes).jsonBytes))
     }
 
     /// A page of the live identifiers below a prefix.
-    package func under(prefix: Identifier, limit: Int, after: Identifier? = nil) throws -> IdentifiersAnswer {
+    package func identifiers(
+        below prefix: Identifier, limit: Int, after: Identifier? = nil
+    ) throws -> IdentifiersAnswer {
         let start = after.map { "&after=\($0)" } ?? ""
         return try decode(call("GET", "/v1/trie/items?prefix=\(prefix)&limit=\(limit)\(start)"))
     }
@@ -66,13 +67,17 @@ package actor ControlClient {
     /// All generations.
     package func generations() throws -> GenerationsAnswer { try decode(call("GET", "/v1/generations")) }
 
-    /// Sends one file of an upload; `next` gives its bytes until nil, `length` of them in all.
+    /// Uploads one file of a model; `next` returns its bytes until nil, `length` of them in all.
+    ///
+    /// - Throws: `control.body_too_large` before anything is sent if the file is larger than the daemon accepts; what
+    ///   `next` throws.
     package func upload(
-        _ file: UploadFile, to upload: UploadName, length: Int, next: @Sendable () throws -> [UInt8]?
+        _ file: ModelFile, to upload: UploadName, length: Int, next: @Sendable () throws -> [UInt8]?
     ) throws -> UploadReceipt {
+        guard length <= file.limit else { throw ControlError.tooLarge(file, bytes: length) }
         connection = nil
         let (connection, _) = try open()
-        // A failure halfway leaves a request half sent; nothing else may follow it.
+        // A failure in the middle leaves a request half sent; no other request may follow it.
         self.connection = nil
         let head =
             "PUT /v1/uploads/\(upload)/\(file.rawValue) HTTP/1.1\r\nhost: letter\r\ncontent-length: \(length)\r\n\r\n"
@@ -81,49 +86,53 @@ package actor ControlClient {
         do {
             return try decode(answer(on: connection))
         } catch is HTTPConnection.ClosedBeforeAnswer {
-            throw Self.gone
+            throw Self.closed
         }
     }
 
-    /// Makes a generation of an upload.
+    /// Makes a generation from an upload.
     package func publish(upload: UploadName) throws -> GenerationInfo {
-        try decode(call("POST", "/v1/generations", PublishRequest(upload: upload).jsonBytes, repeatable: false))
+        try decode(call("POST", "/v1/generations", PublishRequest(upload: upload).json(), isRepeatable: false))
     }
 
     /// Makes a generation the active one.
     package func promote(_ generation: Int) throws -> GenerationInfo {
-        try decode(call("POST", "/v1/generations/\(generation)/promote", [], repeatable: false))
+        try decode(call("POST", "/v1/generations/\(generation)/promote", [], isRepeatable: false))
     }
 
-    /// Has deletions applied that wait for confirmation.
+    /// Lets deletions that wait for confirmation be applied.
     package func confirmDeletions() throws -> ConfirmAnswer {
-        try decode(call("POST", "/v1/catalog/confirm", [], repeatable: false))
+        try decode(call("POST", "/v1/catalog/confirm", [], isRepeatable: false))
     }
 
-    /// Whether all is well; `deep` takes seconds per million items.
+    /// Checks the daemon's files, catalog and socket; `deep` takes seconds per million items.
     package func doctor(deep: Bool) throws -> ChecksAnswer {
-        try decode(call("GET", "/v1/doctor?deep=\(deep)", patience: Self.checkPatience))
+        try decode(call("GET", "/v1/doctor?deep=\(deep)", longer: Self.checkSeconds))
     }
 
-    /// Whether the index of a generation, nil: the active one, and the catalog say the same.
+    /// Checks that the index of a generation (nil: the active one) agrees with itself and with the catalog.
     package func verify(generation: Int?) throws -> ChecksAnswer {
         let query = generation.map { "?generation=\($0)" } ?? ""
-        return try decode(call("GET", "/v1/index/verify\(query)", patience: Self.checkPatience))
+        return try decode(call("GET", "/v1/index/verify\(query)", longer: Self.checkSeconds))
     }
 
-    /// Seconds that checks of a large index may take.
-    private static let checkPatience = 3_600
+    /// How long the checks of a large index may take, in seconds.
+    private static let checkSeconds = 3_600
 
-    /// Waits until every commit so far is answered for; throws a failure of kind `temporary` at the timeout.
+    /// Waits until the daemon has caught up with every commit so far.
+    ///
+    /// - Throws: a failure of kind `temporary` if that takes longer than the timeout.
     package func waitCaughtUp(timeoutSeconds: Double) throws -> Status {
-        let body = WaitRequest(timeoutSeconds: timeoutSeconds).jsonBytes
-        return try decode(call("POST", "/v1/wait", body, patience: Int(timeoutSeconds.rounded(.up))))
+        let body = try WaitRequest(timeoutSeconds: timeoutSeconds).json()
+        return try decode(call("POST", "/v1/wait", body, longer: Int(timeoutSeconds.rounded(.up))))
     }
 
-    /// Gives the dump's JSON lines to `consume` as they come, in pieces that end anywhere. Returns the generation.
+    /// Passes the dump's JSON lines to `consume` as they arrive, in pieces that may end anywhere.
+    ///
+    /// - Returns: the number of the generation.
     @discardableResult
     package func dump(_ consume: @Sendable (ArraySlice<UInt8>) throws -> Void) throws -> Int? {
-        // One retry, as for every call that changes nothing: the kept connection may have been closed meanwhile.
+        // One retry, as for every call that changes nothing: the daemon may have closed the kept connection meanwhile.
         while true {
             let (connection, isFresh) = try open()
             do {
@@ -135,16 +144,16 @@ package actor ControlClient {
                 if head.keepsAlive { self.connection = connection }
                 return head.headers["letter-generation"].flatMap { Int($0) }
             } catch is HTTPConnection.ClosedBeforeAnswer {
-                guard !isFresh else { throw Self.gone }
+                guard !isFresh else { throw Self.closed }
             }
         }
     }
 
     // MARK: - Calls
 
-    private static let gone = ControlFailure(
-        "control.connection_closed", .temporary, "The daemon closed the connection without an answer.",
-        remedy: "Try again, and look at the daemon's log if it stays.")
+    private static let closed = ControlError(
+        .connectionClosed, "The daemon closed the connection without an answer.",
+        remedy: "Try again, and check the daemon's log if it happens again.")
 
     private static func query(_ after: ItemID?) -> String {
         guard let after else { return "" }
@@ -172,21 +181,25 @@ package actor ControlClient {
         return (fresh, true)
     }
 
-    /// One request and the body of its answer. A request that changes nothing is sent again once if the connection,
-    /// kept from an earlier call, was closed before it answered.
+    /// Sends one request and returns the body of its answer.
+    ///
+    /// A request that changes nothing is sent a second time if the connection was kept from an earlier call and closed
+    /// before it answered.
+    ///
+    /// - Parameter longer: seconds that the call may take beyond the client's timeout.
     private func call(
-        _ method: String, _ target: String, _ body: [UInt8] = [], repeatable: Bool = true, patience: Int = 0
+        _ method: String, _ target: String, _ body: [UInt8] = [], isRepeatable: Bool = true, longer: Int = 0
     ) throws -> [UInt8] {
-        // A call that must not be made twice starts on a connection that cannot have been closed meanwhile.
-        if !repeatable { connection = nil }
+        // A call that must not be made twice gets a new connection, which cannot have been closed meanwhile.
+        if !isRepeatable { connection = nil }
         while true {
             let (connection, isFresh) = try open()
-            connection.setTimeout(seconds: timeoutSeconds + patience)
+            connection.setTimeout(seconds: timeoutSeconds + longer)
             do {
                 _ = try connection.send(Self.request(method, target, body))
                 return try answer(on: connection)
             } catch is HTTPConnection.ClosedBeforeAnswer {
-                guard !isFresh else { throw Self.gone }
+                guard !isFresh else { throw Self.closed }
             }
         }
     }
@@ -207,22 +220,23 @@ package actor ControlClient {
         return body
     }
 
-    private static func failure(_ head: HTTPConnection.Head, _ body: [UInt8]) -> ControlFailure {
-        guard let report = try? JSONDecoder().decode(ErrorBody.self, from: Data(body)) else {
-            return ControlFailure(
-                "control.unknown_answer", .internal, "The daemon answered with status \(head.status) and no reason.",
-                remedy: "Check that letter and letterd are of the same version.")
+    private static func failure(_ head: HTTPConnection.Head, _ body: [UInt8]) -> any Failure {
+        guard let report = try? WireJSON.decode(ErrorBody.self, from: body) else {
+            return unknownAnswer("The daemon answered with status \(head.status) and no reason.")
         }
         return report.failure(httpStatus: head.status)
     }
 
     private func decode<Value: Decodable>(_ body: [UInt8]) throws -> Value {
         do {
-            return try JSONDecoder().decode(Value.self, from: Data(body))
+            return try WireJSON.decode(from: body)
         } catch {
-            throw ControlFailure(
-                "control.unknown_answer", .internal, "The daemon's answer cannot be understood.",
-                remedy: "Check that letter and letterd are of the same version.", cause: error)
+            throw Self.unknownAnswer("The daemon's answer cannot be read.", cause: error)
         }
+    }
+
+    private static func unknownAnswer(_ message: String, cause: (any Error)? = nil) -> ControlError {
+        ControlError(
+            .unknownAnswer, message, remedy: "Check that letter and letterd are of the same version.", cause: cause)
     }
 }

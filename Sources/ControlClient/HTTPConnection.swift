@@ -1,8 +1,8 @@
 import ControlAPI
-import Glibc
 import Core
+import Glibc
 
-/// One connection to the socket, and as much HTTP/1.1 as the daemon speaks. Blocks; owned by one actor.
+/// One connection to the socket, with the subset of HTTP/1.1 that the daemon speaks. Blocks; owned by one actor.
 final class HTTPConnection {
     /// The head of an answer.
     struct Head {
@@ -13,7 +13,7 @@ final class HTTPConnection {
         var keepsAlive: Bool { headers["connection"]?.lowercased() != "close" }
     }
 
-    /// The far end closed before it answered a byte: a request that changes nothing may be sent again.
+    /// The daemon closed the connection before it sent a byte: a request that changes nothing may be sent again.
     struct ClosedBeforeAnswer: Error {}
 
     private let path: String
@@ -21,65 +21,58 @@ final class HTTPConnection {
     private var buffer: [UInt8] = []
     private var position = 0
 
-    /// Most bytes of an answer's head.
+    /// Longest head of an answer, in bytes.
     private static let headLimit = 64 << 10
 
-    /// Connects; throws `control.not_running`, `control.permission_denied` or `control.socket_path_too_long`.
+    /// Connects.
+    ///
+    /// - Throws: `control.not_running`, `control.permission_denied`, `control.socket_path_too_long` or
+    ///   `control.connection_failed`.
     init(path: String) throws {
-        guard (1...107).contains(path.utf8.count), !path.utf8.contains(0) else {
-            throw ControlFailure(
-                "control.socket_path_too_long", .usage,
-                "The socket path has \(path.utf8.count) bytes; it may have 1 to 107: \(path)",
+        guard let address = UnixAddress(path: path) else {
+            throw ControlError(
+                .socketPathTooLong, UnixAddress.message(for: path),
                 remedy: "Give the path that the daemon was started with.")
         }
         self.path = path
-        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        descriptor = UnixAddress.makeSocket()
         guard descriptor >= 0 else { throw Self.failed("socket", path, errno) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else {
-            // Every property is set, so deinit runs, and closes.
+        guard address.connect(descriptor) == 0 else {
+            // Every property is set, so deinit runs and closes the descriptor.
             throw Self.failed("connect", path, errno)
         }
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    private static func failed(_ call: String, _ path: String, _ reason: Int32) -> ControlFailure {
+    private static func failed(_ call: String, _ path: String, _ reason: Int32) -> ControlError {
         switch reason {
         case ENOENT, ECONNREFUSED, ENOTDIR, ENOTSOCK:
-            ControlFailure(
-                "control.not_running", .notRunning, "No daemon answers at \(path).",
+            ControlError(
+                .notRunning, "No daemon answers at \(path).",
                 remedy: "Start letterd, or name its socket with --socket or LETTER_SOCKET.")
         case EACCES, EPERM:
-            ControlFailure(
-                "control.permission_denied", .permission, "This user may not use the socket \(path).",
+            ControlError(
+                .permissionDenied, "This user may not use the socket \(path).",
                 remedy: "Run the command as root or as the daemon's user.")
         case EAGAIN:
-            ControlFailure(
-                "control.timeout", .temporary, "The daemon did not answer in time.",
-                remedy: "Try again; see `letter status` for what it is busy with.")
+            ControlError(
+                .timeout, "The daemon did not answer in time.",
+                remedy: "Try again; `letter status` shows what it is doing.")
         default:
-            ControlFailure(
-                "control.connection_failed", .temporary,
-                "The connection to \(path) failed: \(call): \(String(cString: strerror(reason))).",
-                remedy: "Try again, and look at the daemon's log if it stays.")
+            ControlError(
+                .connectionFailed, "The connection to \(path) failed: \(call): \(String(cString: strerror(reason))).",
+                remedy: "Try again, and check the daemon's log if it happens again.")
         }
     }
 
-    private var cutShort: ControlFailure {
-        ControlFailure(
-            "control.answer_cut_short", .temporary, "The daemon closed the connection in the middle of its answer.",
-            remedy: "Try again, and look at the daemon's log if it stays.")
+    private var cutShort: ControlError {
+        ControlError(
+            .answerCutShort, "The daemon closed the connection in the middle of its answer.",
+            remedy: "Try again, and check the daemon's log if it happens again.")
     }
 
-    /// How long a read or write may block.
+    /// Sets how long a read or write may block.
     func setTimeout(seconds: Int) {
         var time = timeval(tv_sec: seconds, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
@@ -87,7 +80,7 @@ final class HTTPConnection {
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, size)
     }
 
-    /// Sends all of `bytes`. False if the far end closed: then its answer may be there to read all the same.
+    /// Sends all of `bytes`. Returns false if the daemon closed the connection; its answer may still be there to read.
     func send(_ bytes: [UInt8]) throws -> Bool {
         var sent = 0
         while sent < bytes.count {
@@ -112,21 +105,21 @@ final class HTTPConnection {
             position = 0
         }
         let start = buffer.count
-        let room = 256 << 10
-        buffer.append(contentsOf: repeatElement(0, count: room))
+        let size = 256 << 10
+        buffer.append(contentsOf: repeatElement(0, count: size))
         while true {
             let count = buffer.withUnsafeMutableBytes {
-                recv(descriptor, $0.baseAddress?.advanced(by: start), room, 0)
+                recv(descriptor, $0.baseAddress?.advanced(by: start), size, 0)
             }
             if count < 0, errno == EINTR { continue }
             let reason = errno
-            buffer.removeLast(room - max(0, count))
+            buffer.removeLast(size - max(0, count))
             if count < 0, reason != ECONNRESET { throw Self.failed("recv", path, reason) }
             return count > 0
         }
     }
 
-    /// The next line without its end.
+    /// The next line without its line break; nil at the end.
     private func line() throws -> String? {
         var searched = position
         while true {
@@ -150,8 +143,8 @@ final class HTTPConnection {
         }
         let words = statusLine.split(separator: " ", maxSplits: 2)
         guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
-            throw ControlFailure(
-                "control.not_http", .invalid, "What answers at \(path) does not speak HTTP.",
+            throw ControlError(
+                .notHTTP, "The server at \(path) does not speak HTTP.",
                 remedy: "Name letterd's own socket with --socket or LETTER_SOCKET.")
         }
         var head = Head(status: status)
@@ -165,7 +158,9 @@ final class HTTPConnection {
         return (100..<200).contains(status) ? try self.head() : head
     }
 
-    /// Gives the body to `consume` as it comes. Throws `control.answer_cut_short` if it ends too early.
+    /// Passes the body to `consume` as it arrives.
+    ///
+    /// - Throws: `control.answer_cut_short` if it ends too early; what `consume` throws.
     func body(of head: Head, _ consume: (ArraySlice<UInt8>) throws -> Void) throws {
         if head.headers["transfer-encoding"]?.lowercased() == "chunked" {
             while true {

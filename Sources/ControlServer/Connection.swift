@@ -1,10 +1,11 @@
 import ControlAPI
+import Core
 import Logging
 import NIOCore
 import NIOHTTP1
-import Core
+import Synchronization
 
-/// One client: its requests, one after the other, in the order they come.
+/// One client, whose requests are answered one after the other in the order of their arrival.
 struct Connection: Sendable {
     typealias Parts = NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator
     typealias Writer = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
@@ -14,14 +15,13 @@ struct Connection: Sendable {
     let service: any ControlService
     let table: ConnectionTable
     let mayWrite: Bool
-    let audit: @Sendable (AuditEntry) -> Void
     let logger: Logger
 
-    /// Serves until either side closes. Failures of one connection end only it.
+    /// Serves until either side closes. A failure ends only this connection.
     func serve() async {
         do {
             try await channel.executeThenClose { inbound, outbound in
-                // Ends the request being answered when the client is gone: nobody waits for it any more.
+                // When the client disconnects, the request that is being answered is cancelled.
                 try await withThrowingTaskGroup(of: Void.self) { tasks in
                     tasks.addTask {
                         try await channel.channel.closeFuture.get()
@@ -57,9 +57,9 @@ struct Connection: Sendable {
         var body = RequestBody()
         let response: Response
         do {
-            let route = try Route(method: head.method, uri: head.uri)
-            try authorise(route, head)
-            try body.check(head, limit: route.bodyLimit)
+            let (route, entry) = try RouteTable.match(head.method, head.uri)
+            try authorise(entry, head)
+            try body.check(head, limit: entry.bodyLimit)
             if case .dump = route {
                 try await body.skip(&parts)
                 return try await dump(head, outbound)
@@ -74,7 +74,7 @@ struct Connection: Sendable {
             }
         } catch {
             response = .error(error)
-            // What is left of a small request is taken first, so that its connection can be used on.
+            // The rest of a small request is read first, so that the connection can be kept.
             if body.isSmall(head) { try await body.skip(&parts) }
             if response.status >= 500 {
                 logger.warning(
@@ -87,20 +87,22 @@ struct Connection: Sendable {
             headers: response.headers)
         try await outbound.write(
             contentsOf: [.head(responseHead), .body(.byteBuffer(ByteBuffer(bytes: response.body))), .end(nil)])
-        // A client that is still sending would not read the answer if the connection were reset beneath it.
+        // A client that is still sending would not read the answer if the connection were reset.
         if !body.isWhole { await body.drain(&parts) }
         return keepAlive
     }
 
-    private func authorise(_ route: Route, _ head: HTTPRequestHead) throws {
-        guard route.isWrite else { return }
-        audit(AuditEntry(verb: "\(head.method) \(head.uri)", peer: peer, allowed: mayWrite))
+    /// Logs every request that changes something, with the user who made it: the daemon's log is the audit log.
+    ///
+    /// - Throws: `control.permission_denied`.
+    private func authorise(_ entry: RouteEntry, _ head: HTTPRequestHead) throws {
+        guard entry.isWrite else { return }
         let metadata: Logger.Metadata = ["verb": "\(head.method) \(head.uri)", "peer": "\(peer)"]
         guard mayWrite else {
             logger.warning("refused", metadata: metadata)
-            throw ControlFailure(
-                "control.permission_denied", .permission, "User \(peer.uid) may look but not change anything.",
-                remedy: "Run the command as root or as the daemon's user.")
+            throw ControlError(
+                .permissionDenied, "User \(peer.uid) may read but not change anything.",
+                remedy: "Run the command as root or as the daemon's user, or list the user under `writers`.")
         }
         logger.notice("called", metadata: metadata)
     }
@@ -111,13 +113,13 @@ struct Connection: Sendable {
         case .lookupItems: return .json(try await service.items(try ItemsRequest(json: body).ids))
         case .item(let id):
             let answer = try await service.items([id])
-            guard let item = answer.items.first else { throw wrongCount() }
+            guard let item = answer.items.first else { throw noAnswer }
             return .json(item)
         case .lookupIdentifiers:
             return .json(try await service.identifiers(try IdentifiersRequest(json: body).identifiers))
         case .next: return .json(try await service.next(try NextRequest(json: body).prefixes))
-        case .under(let prefix, let limit, let after):
-            return .json(try await service.under(prefix: prefix, limit: limit, after: after))
+        case .identifiersBelow(let prefix, let limit, let after):
+            return .json(try await service.identifiers(below: prefix, limit: limit, after: after))
         case .collisions(let limit, let after):
             return try .encoded(try await service.collisions(limit: limit, after: after))
         case .quarantine(let limit, let after):
@@ -136,27 +138,26 @@ struct Connection: Sendable {
             return Response(type: .metrics, body: Array(text.utf8))
         case .doctor(let deep): return try .encoded(try await service.doctor(deep: deep))
         case .verify(let generation): return try .encoded(try await service.verify(generation: generation))
-        case .upload, .dump: throw wrongCount()
+        // Answered by `answer`, because they are streams.
+        case .upload, .dump: throw noAnswer
         }
     }
 
-    private func wrongCount() -> ControlFailure {
-        ControlFailure(
-            "control.internal", .internal, "The daemon did not answer what was asked.", remedy: "Please report it.")
+    private var noAnswer: ControlError {
+        ControlError(.internal, "The daemon has no answer to this request.", remedy: "Please report it.")
     }
 
     // MARK: - Streams
 
     private func upload(
-        _ name: UploadName, _ file: UploadFile, _ body: inout RequestBody, _ parts: inout Parts
+        _ name: UploadName, _ file: ModelFile, _ body: inout RequestBody, _ parts: inout Parts
     ) async throws -> Response {
-        let sink = try await service.receive(file, of: name, length: body.length)
+        let sink = try await service.receive(file, of: name)
         do {
             while let bytes = try await body.next(&parts) { try await sink.write(bytes) }
             guard body.isWhole else {
-                throw ControlFailure(
-                    "control.upload_cut_short", .temporary, "The upload of \(file.rawValue) was cut short.",
-                    remedy: "Upload it again.")
+                throw ControlError(
+                    .uploadCutShort, "The upload of \(file.rawValue) was cut short.", remedy: "Upload it again.")
             }
             try await sink.finish()
         } catch {
@@ -166,13 +167,13 @@ struct Connection: Sendable {
         return try .encoded(UploadReceipt(upload: name.text, file: file, bytes: body.count), status: 201)
     }
 
-    /// Sends the dump as it comes. A failure before the first line is an ordinary error; a later one cuts the chunked
-    /// body short, which every client can tell from its end.
+    /// Sends the dump batch by batch. A failure before the first batch is an ordinary error; a later one cuts the chunked
+    /// body short, which every client recognises by the missing last chunk.
     private func dump(_ head: HTTPRequestHead, _ outbound: Writer) async throws -> Bool {
-        let begun = DumpHead()
+        let hasBegun = Atomic(false)
         let keepAlive = head.isKeepAlive && !table.isDraining
         try await service.dump { batch in
-            if await begun.begin() {
+            if !hasBegun.exchange(true, ordering: .relaxed) {
                 let responseHead = Response.head(
                     status: 200, type: .lines, length: nil, keepAlive: keepAlive,
                     headers: [("letter-generation", String(batch.generation))])
@@ -182,19 +183,8 @@ struct Connection: Sendable {
                 try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: batch.jsonBytes))))
             }
         }
-        guard await !begun.begin() else { throw wrongCount() }
+        guard hasBegun.load(ordering: .relaxed) else { throw noAnswer }
         try await outbound.write(.end(nil))
         return keepAlive
-    }
-}
-
-/// Whether the head of a dump has been sent; an actor because the service may write from any task.
-private actor DumpHead {
-    private var hasBegun = false
-
-    /// True the first time.
-    func begin() -> Bool {
-        defer { hasBegun = true }
-        return !hasBegun
     }
 }

@@ -1,26 +1,26 @@
 import Synchronization
 
-/// Who is connected, and who must make way when there is no room.
+/// The open connections, and which of them is closed for a new one when there are too many.
 ///
-/// A client that has said nothing whole, or does not read its answer, gives up its place to a new one, the longest
-/// idle first. So clients that hang cannot lock out clients that ask.
+/// A client that has sent no whole request, or does not read its answer, loses its connection to a new client, the
+/// longest idle first. So clients that hang cannot lock out others.
 final class ConnectionTable: Sendable {
-    /// What a connection is doing.
+    /// The activity of a connection.
     enum Activity: Sendable {
-        /// The server waits for (the rest of) a request.
+        /// The server waits for a request, or for the rest of one.
         case waiting
         /// A request is being answered.
         case serving
-        /// An answer waits for the client to read.
+        /// The client does not read its answer.
         case blocked
     }
 
-    /// Whether a connection may come in.
+    /// Whether a connection is accepted.
     enum Admission {
         case admitted(Int)
-        /// There is no room.
+        /// There are too many connections, and none that may be closed.
         case refused
-        /// The server is on its way out.
+        /// The server is shutting down.
         case tooLate
     }
 
@@ -43,19 +43,19 @@ final class ConnectionTable: Sendable {
     private let state = Mutex(State())
     private let maximum: Int
     private let maximumPerUser: Int
-    /// Users to whom only the total applies.
+    /// Users to whom only the limit on all connections applies.
     private let privileged: Set<UInt32>
-    /// How long an answer must have been stuck before its connection may be closed for another.
-    private let patience: Duration
+    /// How long an answer must have been blocked before its connection may be closed for another.
+    private let blockedTime: Duration
 
-    init(maximum: Int, maximumPerUser: Int, privileged: Set<UInt32>, patience: Duration = .seconds(1)) {
+    init(maximum: Int, maximumPerUser: Int, privileged: Set<UInt32>, blockedTime: Duration = .seconds(1)) {
         self.maximum = maximum
         self.maximumPerUser = maximumPerUser
         self.privileged = privileged
-        self.patience = patience
+        self.blockedTime = blockedTime
     }
 
-    /// Takes a connection in, closing another if need be. O(connections).
+    /// Accepts a connection, closing another if necessary. O(connections).
     func admit(
         uid: UInt32, now: ContinuousClock.Instant = .now, close: @escaping @Sendable () -> Void
     ) -> Admission {
@@ -93,11 +93,11 @@ final class ConnectionTable: Sendable {
         switch entry.activity {
         case .waiting: true
         case .serving: false
-        case .blocked: now - entry.since >= patience
+        case .blocked: now - entry.since >= blockedTime
         }
     }
 
-    /// Notes what a connection does now.
+    /// Records the present activity of a connection.
     func set(_ id: Int, _ activity: Activity, now: ContinuousClock.Instant = .now) {
         state.withLock {
             $0.entries[id]?.activity = activity
@@ -105,12 +105,12 @@ final class ConnectionTable: Sendable {
         }
     }
 
-    /// Forgets a connection that closed.
+    /// Removes a connection that was closed.
     func remove(_ id: Int) {
         state.withLock { $0.entries[id] = nil }
     }
 
-    /// Lets nobody in any more and closes those who have asked nothing.
+    /// Accepts no more connections, and closes those without a request.
     func drain() {
         let waiting = state.withLock { state in
             state.isDraining = true
@@ -119,16 +119,16 @@ final class ConnectionTable: Sendable {
         for entry in waiting { entry.close() }
     }
 
-    /// Closes everybody.
+    /// Closes all connections.
     func closeAll() {
         let all = state.withLock { Array($0.entries.values) }
         for entry in all { entry.close() }
     }
 
-    /// Whether the server is on its way out, so that answers say `Connection: close`.
+    /// Whether the server is shutting down, so that answers have `Connection: close`.
     var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    /// Connections now, and since the start: let in, turned away, closed to make room.
+    /// Connections now, and since the start: accepted, refused, closed in favour of new ones.
     var counts: (open: Int, total: Int, refused: Int, evicted: Int) {
         state.withLock { ($0.entries.count, $0.total, $0.refused, $0.evicted) }
     }

@@ -14,19 +14,19 @@ import Core
 /// try await server.run()      // until `shutDown()`, or its task is cancelled
 /// ```
 package final class ControlServer: Sendable {
-    /// How much a client may ask for, and how long it may take.
+    /// How many connections clients may have, and how long they may take.
     package struct Limits: Sendable {
-        /// Connections in all.
+        /// All connections.
         package var connections = 32
-        /// Connections of one user that is neither root nor the daemon's own.
+        /// Connections of one user other than root and the daemon's own.
         package var connectionsPerUser = 8
-        /// Time to send a request whose head has come, and to send the first one.
+        /// Time to send the first request, and to finish a request after its head.
         package var request = TimeAmount.seconds(5)
         /// Time between two requests.
         package var keepAlive = TimeAmount.seconds(30)
-        /// Time without progress in an upload or in reading an answer.
+        /// Time without progress of an upload, or of a client that reads an answer.
         package var stall = TimeAmount.seconds(30)
-        /// Time that requests have to end when the server shuts down.
+        /// Time that requests have to finish when the server shuts down.
         package var grace = Duration.seconds(2)
 
         package init() {}
@@ -36,38 +36,40 @@ package final class ControlServer: Sendable {
     private let service: any ControlService
     private let limits: Limits
     private let writers: Set<UInt32>
-    private let audit: @Sendable (AuditEntry) -> Void
     private let logger: Logger
     private let table: ConnectionTable
     private let stop = AsyncStream.makeStream(of: Void.self)
 
+    /// The users who may always change things: root and the daemon's own.
+    package static var owners: Set<UInt32> { [0, geteuid()] }
+
     /// A server on a bound socket, which it takes over.
     ///
     /// - Parameters:
-    ///   - writers: users who may upload, publish and promote; nil: root and the daemon's own user.
-    ///   - audit: told of every call that changes something, allowed or not. Must not block.
+    ///   - writers: ids of the users who may upload, publish, promote and confirm; all others only read. The socket's
+    ///     access decides who may connect at all.
+    ///   - logger: also receives, at level `notice` or `warning`, each request that changes something and who made it.
     package init(
-        socket: ControlSocket, service: any ControlService, limits: Limits = Limits(), writers: Set<UInt32>? = nil,
-        audit: @escaping @Sendable (AuditEntry) -> Void = { _ in }, logger: Logger
+        socket: ControlSocket, service: any ControlService, limits: Limits = Limits(),
+        writers: Set<UInt32> = ControlServer.owners, logger: Logger
     ) {
         self.socket = socket
         self.service = service
         self.limits = limits
-        self.writers = writers ?? [0, geteuid()]
-        self.audit = audit
+        self.writers = writers
         self.logger = logger
         table = ConnectionTable(
-            maximum: limits.connections, maximumPerUser: limits.connectionsPerUser, privileged: [0, geteuid()])
+            maximum: limits.connections, maximumPerUser: limits.connectionsPerUser, privileged: Self.owners)
     }
 
-    /// Stops accepting, lets requests that are being answered end within the grace time, then makes `run` return.
+    /// Stops accepting, lets requests finish within the grace time, then makes `run` return.
     package func shutDown() {
         stop.continuation.finish()
     }
 
     /// Serves until `shutDown()` is called or the task is cancelled, then closes and removes the socket. Call it once.
     ///
-    /// Throws only if it cannot listen.
+    /// - Throws: only if it cannot listen.
     package func run() async throws {
         defer { socket.close() }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -86,8 +88,8 @@ package final class ControlServer: Sendable {
         listener.closeFuture.whenComplete { [stop] _ in stop.continuation.finish() }
         logger.info("control socket is open", metadata: ["path": "\(socket.path)"])
 
-        // Not a child task: it must take every connection that came in, even when this task is cancelled, because NIO
-        // traps on an asynchronous channel that nobody takes.
+        // Not a child task: it must take every accepted connection even when this task is cancelled, because NIO traps on
+        // an asynchronous channel that is never consumed.
         let serving = Task {
             await withDiscardingTaskGroup { group in
                 for await connection in connections { group.addTask { await connection.serve() } }
@@ -97,7 +99,7 @@ package final class ControlServer: Sendable {
 
         table.drain()
         try? await listener.close()
-        // Whatever was being let in before the drain is in the stream once the event loop comes round.
+        // Connections accepted before the drain are in the stream after one turn of the event loop.
         try? await listener.eventLoop.submit {}.get()
         feed.finish()
         let deadline = Task { [table, limits] in
@@ -118,20 +120,21 @@ package final class ControlServer: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture { try letIn(channel, feed) }
+                channel.eventLoop.makeCompletedFuture { try admit(channel, feed) }
             }
             .withBoundSocket(descriptor).get()
     }
 
-    /// Sets a new connection up, or turns it away if there is no room or the server ends. On the channel's event loop.
-    private func letIn(_ channel: any Channel, _ feed: AsyncStream<Connection>.Continuation) throws {
-        let peer = Peer(of: channel) ?? Peer(pid: 0, uid: UInt32.max, gid: UInt32.max)
+    /// Sets a new connection up, or refuses it if there are too many or the server is shutting down. On the channel's
+    /// event loop.
+    private func admit(_ channel: any Channel, _ feed: AsyncStream<Connection>.Continuation) throws {
+        let peer = Peer(of: channel) ?? .unknown
         let admission = table.admit(uid: peer.uid) { channel.close(mode: .all, promise: nil) }
         let pipeline = channel.pipeline.syncOperations
         let id: Int
         switch admission {
         case .admitted(let number): id = number
-        case .refused: return try pipeline.addHandler(RefusalHandler(.noRoom))
+        case .refused: return try pipeline.addHandler(RefusalHandler(.tooManyConnections))
         case .tooLate: return try pipeline.addHandler(RefusalHandler(.ending))
         }
         let table = table
@@ -144,6 +147,6 @@ package final class ControlServer: Sendable {
         feed.yield(
             Connection(
                 channel: asyncChannel, peer: peer, service: service, table: table,
-                mayWrite: writers.contains(peer.uid), audit: audit, logger: logger))
+                mayWrite: writers.contains(peer.uid), logger: logger))
     }
 }

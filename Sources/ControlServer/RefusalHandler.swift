@@ -2,14 +2,14 @@ import ControlAPI
 import NIOCore
 import Core
 
-/// Tells a new connection why it is not let in, without reading what it sends, and closes it.
+/// Sends a new client the reason why its connection is refused, without reading what it sends, and closes it.
 final class RefusalHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private let failure: ControlFailure
+    private let failure: ControlError
 
-    init(_ failure: ControlFailure) { self.failure = failure }
+    init(_ failure: ControlError) { self.failure = failure }
 
     func channelActive(context: ChannelHandlerContext) {
         let body = Response.error(failure).body
@@ -23,11 +23,11 @@ final class RefusalHandler: ChannelInboundHandler {
     }
 }
 
-extension ControlFailure {
-    static let noRoom = ControlFailure(
-        "control.too_many_connections", .temporary, "The daemon has as many connections as it takes.",
+extension ControlError {
+    static let tooManyConnections = ControlError(
+        .tooManyConnections, "The daemon has as many connections as it accepts.",
         remedy: "Try again in a moment, and keep fewer connections open.")
-    static let ending = ControlFailure(
-        "control.ending", .temporary, "The daemon is on its way out.",
-        remedy: "Try again when it has been started again; its log says why it ends.")
+    static let ending = ControlError(
+        .ending, "The daemon is shutting down.",
+        remedy: "Try again after it has restarted; its log has the reason.")
 }

@@ -1,12 +1,11 @@
 import ControlAPI
-import FoundationEssentials
+import Core
 import NIOCore
 import NIOHTTP1
-import Core
 
 /// A whole answer.
 struct Response: Sendable {
-    /// Content types spoken here.
+    /// The content types of answers.
     enum ContentType: String, Sendable {
         case json = "application/json"
         case lines = "application/jsonl"
@@ -21,34 +20,21 @@ struct Response: Sendable {
     /// An answer that writes itself.
     static func json(_ value: some JSONWritable) -> Response { Response(body: value.jsonBytes) }
 
-    /// An answer that is rare enough for JSONEncoder.
+    /// An answer that is small or rare enough for JSONEncoder.
     static func encoded(_ value: some Encodable, status: Int = 200) throws -> Response {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Response(status: status, body: Array(try encoder.encode(value)))
+        Response(status: status, body: try WireJSON.encode(value))
     }
 
     /// The answer that reports an error.
     static func error(_ error: any Error) -> Response {
-        let status: Int
-        switch error {
-        case let failure as ControlFailure: status = failure.httpStatus
-        case let failure as any Failure: status = failure.kind.httpStatus
-        case is CancellationError: status = FailureKind.temporary.httpStatus
-        default: status = FailureKind.internal.httpStatus
-        }
-        let body = ErrorBody(error)
-        var json = JSONWriter()
-        json.raw("{\"code\":")
-        json.string(body.code)
-        json.raw(",\"kind\":")
-        json.string(body.kind?.rawValue ?? "internal")
-        json.raw(",\"message\":")
-        json.string(body.message)
-        json.raw(",\"remedy\":")
-        json.string(body.remedy)
-        json.raw("}")
-        return Response(status: status, body: json.bytes)
+        let status =
+            switch error {
+            case let failure as ControlError: failure.reason.httpStatus
+            case let failure as any Failure: failure.kind.httpStatus
+            case is CancellationError: FailureKind.temporary.httpStatus
+            default: FailureKind.internal.httpStatus
+            }
+        return Response(status: status, body: ErrorBody(error).json)
     }
 
     /// The head of an answer; `length` nil for one that is sent in chunks.

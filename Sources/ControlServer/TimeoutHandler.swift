@@ -3,10 +3,10 @@ import NIOCore
 import NIOHTTP1
 import Core
 
-/// Ends connections whose client does not do its part in time: send a request, or read the answer.
+/// Closes connections whose client takes too long to send a request or to read the answer.
 ///
-/// It sits behind the HTTP codec and sees whole parts. Waiting for the client is what counts; while the server works,
-/// or does not ask for more bytes, no time runs.
+/// It comes after the HTTP codec in the pipeline. Only time spent waiting for the client counts: the timer stops while
+/// the server works or has not asked for more bytes.
 final class TimeoutHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -16,22 +16,22 @@ final class TimeoutHandler: ChannelDuplexHandler {
     private enum Phase {
         /// Between requests, or before the first.
         case idle
-        /// A head came; its body has not ended.
+        /// A head was received; its body has not ended.
         case receiving
-        /// As receiving, but of a size that is allowed to take long as long as something comes.
+        /// Like `receiving`, but the body may take long while bytes keep arriving.
         case uploading
-        /// The request is whole.
+        /// The whole request was received.
         case answering
     }
 
     private let limits: ControlServer.Limits
     private let activity: (ConnectionTable.Activity) -> Void
     private var phase = Phase.idle
-    /// Whole requests whose answers have not ended; more than one when the client sends ahead.
+    /// Whole requests whose answers have not ended; more than one if the client pipelines.
     private var pending = 0
-    /// Whether an answer has begun and not ended: then no other can be sent.
+    /// Whether an answer has begun and not ended; no other can be sent then.
     private var hasBegun = false
-    /// Whether the last answer was sent: the client did not get to finish its request, and the connection closes.
+    /// Whether the last answer was sent: the request was not finished, and the connection closes.
     private var isEnding = false
     private var isReadOutstanding = false
     private var timer: Scheduled<Void>?
@@ -43,7 +43,7 @@ final class TimeoutHandler: ChannelDuplexHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        // The first request must come at once; later ones may take their time to begin.
+        // The first request must come at once; the time between requests may be longer.
         start(limits.request, context)
         context.fireChannelActive()
     }
@@ -116,8 +116,8 @@ final class TimeoutHandler: ChannelDuplexHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError, mayAnswer {
             let reason = error as? HTTPParserError == .headerOverflow ? "its head is too long" : "it is not HTTP/1.1"
-            let failure = ControlFailure(
-                "control.bad_http", .usage, "The request cannot be read: \(reason).", remedy: "Send HTTP/1.1.")
+            let failure = ControlError(
+                .badHTTP, "The request cannot be read: \(reason).", remedy: "Send HTTP/1.1.")
             end(with: failure, context)
         } else {
             context.close(promise: nil)
@@ -145,17 +145,17 @@ final class TimeoutHandler: ChannelDuplexHandler {
 
     private var mayAnswer: Bool { pending == 0 && !hasBegun && !isEnding }
 
-    private static let timeout = ControlFailure(
-        "control.request_timeout", .temporary, "The request did not come in time.",
-        remedy: "Send the whole request without pauses.", httpStatus: 408)
+    private static let timeout = ControlError(
+        .requestTimeout, "The request did not arrive in time.", remedy: "Send the whole request without pauses.")
 
     /// Sends an error and closes.
-    private func end(with failure: ControlFailure, _ context: ChannelHandlerContext) {
+    private func end(with failure: ControlError, _ context: ChannelHandlerContext) {
         isEnding = true
-        let body = Response.error(failure).body
-        let head = Response.head(status: failure.httpStatus, type: .json, length: body.count, keepAlive: false)
+        let response = Response.error(failure)
+        let head = Response.head(
+            status: response.status, type: response.type, length: response.body.count, keepAlive: false)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         context.close(mode: .all, promise: nil)
     }

@@ -1,3 +1,4 @@
+package import ControlServer
 import Files
 package import Logging
 package import Core
@@ -9,6 +10,10 @@ package struct ConfigurationFile: Sendable, Equatable {
     package var catalog: String?
     package var state: String?
     package var socket: String?
+    /// Who may connect to the control socket.
+    package var socketAccess: ControlSocket.Access?
+    /// Ids of the users, besides root and the daemon's own, who may change things over the control socket.
+    package var writers: [UInt32]?
     /// Milliseconds between two polls of the catalog, 1 to 60,000.
     package var pollInterval: Int?
     /// Milliseconds between two clean-ups of LMDB reader slots whose process died, 100 to 60,000.
@@ -60,6 +65,8 @@ package struct ConfigurationFile: Sendable, Equatable {
             case "catalog": catalog = try text()
             case "state": state = try text()
             case "socket": socket = try text()
+            case "socket_mode": socketAccess = try choice(key, value, path)
+            case "writers": writers = try Self.users(value, path)
             case "poll_interval": pollInterval = try number(1...60_000)
             case "reader_check_interval": readerCheckInterval = try number(100...60_000)
             case "readers": readers = try number(1...16)
@@ -92,6 +99,14 @@ package struct ConfigurationFile: Sendable, Equatable {
             throw Self.bad(path, value, "\(key.string ?? "") is none of \(names)")
         }
         return choice
+    }
+
+    /// A list of user ids.
+    private static func users(_ value: Node, _ path: String) throws -> [UInt32] {
+        guard let ids = value.sequence?.map({ $0.int.flatMap(UInt32.init(exactly:)) }), !ids.contains(nil) else {
+            throw bad(path, value, "writers is not a list of user ids, such as [1000, 1001]")
+        }
+        return ids.compactMap(\.self)
     }
 
     /// Milliseconds of `90d`, `12h`, `30m` or `10s`; nil: `never`.

@@ -1,6 +1,6 @@
 import Catalog
 import ControlAPI
-import ControlServer
+package import ControlServer
 import Generations
 import Glibc
 import IdentifierIndex
@@ -19,6 +19,10 @@ package struct LetterDaemon: Sendable {
         package var state: String
         /// Path of the control socket.
         package var socket: String
+        /// Who may connect to the control socket.
+        package var socketAccess = ControlSocket.Access.owner
+        /// Ids of the users, besides root and the daemon's own, who may change things over the control socket.
+        package var writers: [UInt32] = []
         /// Time between two polls of the catalog.
         package var pollInterval = Duration.milliseconds(50)
         /// Time between two clean-ups of LMDB reader slots whose process died.
@@ -81,7 +85,10 @@ package struct LetterDaemon: Sendable {
             catalog: catalog, supervisor: supervisor, requests: requests, state: state, logger: logger,
             now: DaemonService.milliseconds)
 
-        let server = ControlServer(socket: files.socket, service: service, logger: logger)
+        let server = ControlServer(
+            socket: files.socket, service: service, writers: ControlServer.owners.union(configuration.writers),
+            logger: logger
+        )
         // The service group describes its services at length; only its complaints are for an operator.
         var groupLogger = logger
         groupLogger.logLevel = max(logger.logLevel, .warning)
@@ -113,7 +120,7 @@ package struct LetterDaemon: Sendable {
 
         init(_ configuration: Configuration) throws {
             directory = try StateDirectory(path: configuration.state)
-            socket = try ControlSocket(path: configuration.socket)
+            socket = try ControlSocket(path: configuration.socket, access: configuration.socketAccess)
             registry = try GenerationRegistry(state: directory)
             record = try RunRecord(path: configuration.state + "/last-run")
         }

@@ -71,6 +71,8 @@ package struct LetterdCommand: AsyncParsableCommand {
         if let readers = file.readers { configuration.readers = readers }
         if let policy = file.collisionPolicy { configuration.collisionPolicy = policy }
         configuration.rules = file.rules
+        if let access = file.socketAccess { configuration.socketAccess = access }
+        configuration.writers = file.writers ?? []
         configuration.hooks = Self.injected.withLock { $0 }
         var logger = Logger(label: "letterd") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = logLevel ?? file.logLevel ?? .info
@@ -79,9 +81,12 @@ package struct LetterdCommand: AsyncParsableCommand {
 
     /// Runs the command with these hooks; ends the process where it fails.
     package static func main(hooks: DaemonHooks) async {
-        // What the daemon starts to find out whether a catalog can be read; not a command for users.
+        // Not for users: letterd runs the one in a child process, and `letter index rebuild` runs the other.
         let arguments = CommandLine.arguments
         if arguments.count == 3, arguments[1] == VerifyCatalog.verb { Glibc.exit(VerifyCatalog.run(arguments[2])) }
+        if arguments.count >= 3, arguments[1] == DaemonVerb.rebuildIndex {
+            Glibc.exit(RebuildIndex.run(state: arguments[2], generation: arguments.dropFirst(3).first))
+        }
         injected.withLock { $0 = hooks }
         await main(nil)
     }

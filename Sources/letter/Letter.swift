@@ -1,39 +1,39 @@
 import ArgumentParser
+import ControlClient
+import Core
 import Glibc
 import Numerics
-import Core
 
 /// The command line.
 @main
 struct Letter: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "letter",
-        abstract: "Semantic identifiers for a living catalog: asks letterd, and works on catalogs and tokenizers.",
+        abstract: "Semantic identifiers for a living catalog: queries letterd, and works on catalogs and tokenizers.",
         usage: "letter [--socket <path>] <subcommand> …",
         discussion: """
-            --socket, also accepted after the subcommand, names the daemon's socket; otherwise LETTER_SOCKET does; \
-            otherwise it is letter/letterd.sock in XDG_RUNTIME_DIR, or in /run for root.
+            --socket names the daemon's socket, before or after the subcommand. Without it, the socket is LETTER_SOCKET; \
+            if that is not set, letter/letterd.sock in XDG_RUNTIME_DIR, or in /run for root.
 
-            Exit status: 0 all of it was done, 1 not all of it, 3 no daemon answers, 64 wrong usage, 69 something \
-            needed is unavailable, 75 try again later, 77 not permitted, 78 wrong configuration.
+            Exit status: 0 success, 1 failure or an incomplete answer, 3 no daemon answers, 64 wrong usage, 69 something \
+            needed is unavailable, 75 temporary failure (try again later), 77 permission denied, 78 wrong configuration.
             """,
         version: LetterVersion.current,
         groupedSubcommands: [
             CommandGroup(
-                name: "Asking the daemon",
+                name: "Daemon",
                 subcommands: [
                     StatusCommand.self, ItemCommand.self, IdentifierCommand.self, TrieCommand.self,
                     CollisionsCommand.self, QuarantineCommand.self, DumpCommand.self, WaitCommand.self,
-                    DoctorCommand.self,
-                    IndexCommand.self,
+                    DoctorCommand.self, IndexCommand.self,
                 ]),
-            CommandGroup(name: "Changing what it serves", subcommands: [GenerationCommand.self]),
-            CommandGroup(name: "Working on files", subcommands: [CatalogCommand.self, TokenizerCommand.self]),
+            CommandGroup(name: "Generation", subcommands: [GenerationCommand.self]),
+            CommandGroup(name: "File", subcommands: [CatalogCommand.self, TokenizerCommand.self]),
         ])
 
-    /// What must happen before anything else in the process does.
+    /// Runs before anything else in the process.
     static func prepare(_ arguments: [String]) {
-        // Only these verbs multiply matrices; the others should not pay for a second start.
+        // Only these commands multiply matrices; the others do not pay for starting the process a second time.
         if arguments.first == "tokenizer" { BLASKernels.reexecuteWithBestKernels() }
     }
 
@@ -41,12 +41,7 @@ struct Letter: AsyncParsableCommand {
         let arguments = Array(CommandLine.arguments.dropFirst())
         prepare(arguments)
         do {
-            var command = try parseAsRoot(takeSocket(arguments))
-            if var command = command as? any AsyncParsableCommand {
-                try await command.run()
-            } else {
-                try command.run()
-            }
+            try await run(takeSocket(arguments))
         } catch let failure as any Failure {
             ErrorReport(failure).write(asJSON: arguments.contains("--json"))
             Glibc.exit(failure.kind.exitCode)
@@ -55,8 +50,21 @@ struct Letter: AsyncParsableCommand {
         }
     }
 
-    /// Takes `--socket PATH` from before the subcommand; the subcommand's own option, and the environment, come in
-    /// through `ConnectionOptions`.
+    /// Runs a command where it may block. Commands that work on files are plain ones and run here, on the main thread;
+    /// those that query the daemon read standard input and write standard output between their calls, so they run on a
+    /// thread of their own instead of the cooperative pool.
+    private static func run(_ arguments: [String]) async throws {
+        // Not checked by the compiler: commands are not Sendable, and only one of the two branches uses this one.
+        nonisolated(unsafe) var command = try parseAsRoot(arguments)
+        guard command is any AsyncParsableCommand else { return try command.run() }
+        try await withTaskExecutorPreference(BlockingExecutor(name: "command")) {
+            guard var command = command as? any AsyncParsableCommand else { return }
+            try await command.run()
+        }
+    }
+
+    /// Takes `--socket PATH` from before the subcommand; the subcommand's own option and the environment are read by
+    /// `ConnectionOptions`.
     private static func takeSocket(_ arguments: [String]) -> [String] {
         var rest = arguments[...]
         while let first = rest.first {

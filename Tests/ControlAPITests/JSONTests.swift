@@ -1,8 +1,8 @@
 import ControlAPI
+import Core
 import Foundation
 import TestSupport
 import Testing
-import Core
 
 @Suite struct JSONWriterTests {
     private static let ids: [ItemID] =
@@ -17,7 +17,7 @@ import Core
         try JSONDecoder().decode(Value.self, from: Data(value.jsonBytes))
     }
 
-    /// What JSONEncoder makes of it, as far as a JSON object can tell.
+    /// Whether JSONEncoder gives the same JSON object.
     private func sameAsEncoder(_ value: some Encodable & JSONWritable) throws -> Bool {
         let ours = try JSONSerialization.jsonObject(with: Data(value.jsonBytes)) as? NSDictionary
         let theirs = try JSONSerialization.jsonObject(with: JSONEncoder().encode(value)) as? NSDictionary
@@ -39,7 +39,7 @@ import Core
         }
     }
 
-    @Test func `The form of an item is the one promised`() {
+    @Test func `The form of an item is the documented one`() {
         let known = ItemAnswer(item: ItemID(unchecked: [0x61]), codes: [12, 3], status: .live, generation: 1)
         #expect(
             String(decoding: known.jsonBytes, as: UTF8.self)
@@ -105,8 +105,8 @@ import Core
                 == identifiers)
         #expect(try NextRequest(json: NextRequest(prefixes: identifiers).jsonBytes).prefixes == identifiers)
         let name = try #require(UploadName("m-1"))
-        #expect(try PublishRequest(json: PublishRequest(upload: name).jsonBytes).upload == name)
-        #expect(try WaitRequest(json: WaitRequest(timeoutSeconds: 30).jsonBytes).timeoutSeconds == 30)
+        #expect(try PublishRequest(json: PublishRequest(upload: name).json()).upload == name)
+        #expect(try WaitRequest(json: WaitRequest(timeoutSeconds: 30).json()).timeoutSeconds == 30)
     }
 
     @Test func `Spaces, escapes and both forms of identifiers are read`() throws {
@@ -126,29 +126,29 @@ import Core
         #"{"ids":["\u12"]}"#, "{\"ids\":[\"a\nb\"]}", #"{"ids":["a]}"#, #"{"ids":["a\"#, #"{"ids":[""]}"#,
         #"{"ids":["base64:A"]}"#, #"{ids:["a"]}"#, #"{"ids":[["a"]]}"#, "{\"ids\":[\"a\"],}",
     ])
-    func `What is not the form asked for is refused`(json: String) {
-        #expect(throws: ControlFailure.self) { try ids(json) }
+    func `A body of another form is refused`(json: String) {
+        #expect(throws: ControlError.self) { try ids(json) }
     }
 
     @Test func `Bytes that are not UTF-8 are refused`() {
-        #expect(throws: ControlFailure.self) {
+        #expect(throws: ControlError.self) {
             try ItemsRequest(json: Array("{\"ids\":[\"".utf8) + [0xFF] + Array("\"]}".utf8))
         }
     }
 
-    @Test func `Nesting costs no stack`() {
+    @Test func `Deep nesting does not overflow the stack`() {
         let deep = "{\"ids\":" + String(repeating: "[", count: 1_000_000)
-        #expect(throws: ControlFailure.self) { try ids(deep) }
+        #expect(throws: ControlError.self) { try ids(deep) }
         let objects = String(repeating: "{\"ids\":", count: 100_000)
-        #expect(throws: ControlFailure.self) { try ids(objects) }
+        #expect(throws: ControlError.self) { try ids(objects) }
     }
 
-    @Test func `A batch has a greatest size`() throws {
+    @Test func `A batch has a limit`() throws {
         func batch(_ count: Int) -> String {
             "{\"ids\":[" + Array(repeating: "\"a\"", count: count).joined(separator: ",") + "]}"
         }
         #expect(try ids(batch(RequestLimits.lookups)).count == RequestLimits.lookups)
-        let failure = #expect(throws: ControlFailure.self) { try ids(batch(RequestLimits.lookups + 1)) }
+        let failure = #expect(throws: ControlError.self) { try ids(batch(RequestLimits.lookups + 1)) }
         #expect(failure?.code == "control.batch_too_large")
     }
 
@@ -157,8 +157,33 @@ import Core
         #"{"identifiers":[[1.5]]}"#, #"{"identifiers":[[0,0,0,0,0,0,0,0,0,0]]}"#,
         #"{"identifiers":[[99999999999999999999]]}"#, #"{"identifiers":["x"]}"#,
     ])
-    func `What is no identifier is refused`(json: String) {
-        #expect(throws: ControlFailure.self) { try IdentifiersRequest(json: Array(json.utf8)) }
+    func `What is not an identifier is refused`(json: String) {
+        #expect(throws: ControlError.self) { try IdentifiersRequest(json: Array(json.utf8)) }
+    }
+
+    @Test(arguments: [
+        "", "{}", "[]", "null", "{", #"{"upload":"m"}"#, #"{"timeout_seconds":"1"}"#, #"{"timeout_seconds":1}x"#,
+        #"{"timeout_seconds":1,"more":2}"#, #"{"timeout_seconds":null}"#, #"{"timeout_seconds":1e999}"#,
+    ])
+    func `A small request of another form is refused`(json: String) {
+        let failure = #expect(throws: ControlError.self) { try WaitRequest(json: Array(json.utf8)) }
+        #expect(failure?.reason == .badJSON)
+    }
+
+    @Test(arguments: [
+        (#"{"timeout_seconds":-1}"#, "control.bad_timeout"), (#"{"timeout_seconds":3601}"#, "control.bad_timeout"),
+    ])
+    func `A wait has a limit`(json: String, code: String) {
+        #expect(#expect(throws: ControlError.self) { try WaitRequest(json: Array(json.utf8)) }?.code == code)
+    }
+
+    @Test func `A wait may be shorter than a second`() throws {
+        #expect(try WaitRequest(json: WaitRequest(timeoutSeconds: 0.5).json()).timeoutSeconds == 0.5)
+    }
+
+    @Test func `A bad name of an upload is refused as such`() {
+        let failure = #expect(throws: ControlError.self) { try PublishRequest(json: Array(#"{"upload":"a/b"}"#.utf8)) }
+        #expect(failure?.code == "control.bad_upload_name")
     }
 
     @Test(arguments: 0..<8)
@@ -178,6 +203,7 @@ import Core
             }
             _ = try? IdentifiersRequest(json: bytes)
             _ = try? ItemsRequest(json: bytes)
+            _ = try? PublishRequest(json: bytes)
         }
     }
 }
@@ -202,6 +228,14 @@ import Core
         }
     }
 
+    @Test(arguments: [
+        "2026-11-21T19:17:02Z", "2026-11-21T19:17:02.000+01:00", "2026-11-21 19:17:02.000Z", "2026-02-30T19:17:02.000Z",
+        "2026-11-21T24:17:02.000Z", "2026-11-21T19:17:02.000Zx", "2026-11-21T19:17:02.0Z", "", "now",
+    ])
+    func `Other forms of a time are refused`(text: String) {
+        #expect(Timestamp(text: text) == nil)
+    }
+
     @Test(arguments: ["", ".", "..", ".hidden", "a/b", "A", "a b", "ä", "a\u{0}", String(repeating: "a", count: 65)])
     func `A name that could be a path is no upload's name`(text: String) {
         #expect(UploadName(text) == nil)
@@ -213,9 +247,57 @@ import Core
     }
 
     @Test func `A failure keeps its code, kind, message and remedy`() {
-        let failure = ControlFailure("a.b", .temporary, "m", remedy: "r")
-        let back = ErrorBody(failure).failure(httpStatus: failure.httpStatus)
+        let failure = RemoteFailure(code: "a.b", kind: .temporary, message: "m", remedy: "r")
+        let back = ErrorBody(failure).failure(httpStatus: failure.kind.httpStatus)
         #expect(back.code == "a.b" && back.kind == .temporary && back.message == "m" && back.remedy == "r")
         #expect(ErrorBody(code: "x", message: "", remedy: "", kind: nil).failure(httpStatus: 409).kind == .conflict)
+    }
+
+    @Test func `An internal error is reported as one, with four members`() throws {
+        struct Odd: Error {}
+        let text = String(decoding: ErrorBody(Odd()).json, as: UTF8.self)
+        #expect(
+            text.hasPrefix(#"{"code":"control.internal","kind":"internal","message":"Internal error: Odd"#), "\(text)")
+        #expect(try WireJSON.decode(ErrorBody.self, from: Array(text.utf8)).remedy.isEmpty == false)
+        // Without a kind, as the command line prints it, three are left.
+        let plain = ErrorBody(code: "a.b", message: "x/y \"z\"", remedy: "r", kind: nil)
+        #expect(String(decoding: plain.json, as: UTF8.self) == #"{"code":"a.b","message":"x/y \"z\"","remedy":"r"}"#)
+    }
+
+    @Test func `Every reason has a status that fits its kind`() {
+        let special: [ControlReason: Int] = [
+            .wrongMethod: 405, .requestTimeout: 408, .batchTooLarge: 413, .bodyTooLarge: 413,
+        ]
+        for (reason, status) in special { #expect(reason.httpStatus == status) }
+        #expect(ControlReason.noSuchRoute.httpStatus == 404 && ControlReason.permissionDenied.httpStatus == 403)
+        #expect(ControlReason.tooManyConnections.httpStatus == 503 && ControlReason.internal.httpStatus == 500)
+    }
+
+    @Test func `Warnings of a generation are absent when there are none`() throws {
+        var info = GenerationInfo(
+            number: 3, state: .candidate, items: 1, progress: 1, created: Timestamp(milliseconds: 0))
+        #expect(!String(decoding: try WireJSON.encode(info), as: UTF8.self).contains("warnings"))
+        info.warnings = [Problem(code: "daemon.poor_fit", message: "m", remedy: "r")]
+        let text = String(decoding: try WireJSON.encode(info), as: UTF8.self)
+        #expect(text.contains(#""warnings":[{"code":"daemon.poor_fit","message":"m","remedy":"r"}]"#), "\(text)")
+        #expect(try WireJSON.decode(GenerationInfo.self, from: Array(text.utf8)) == info)
+        info.warnings = []
+        #expect(!String(decoding: try WireJSON.encode(info), as: UTF8.self).contains("warnings"))
+    }
+
+    @Test func `A finding becomes a check of its subject, with the caller's remedy if it failed`() {
+        let good = Check(
+            subject: "index", Finding("trie", .ok, "3 nodes", took: .milliseconds(5)), remedy: "Rebuild it.")
+        #expect(good == Check(subject: "index", name: "trie", outcome: .ok, detail: "3 nodes", tookMs: 5))
+        let bad = Check(subject: "index", Finding("trie", .failed, "it differs"), remedy: "Rebuild it.")
+        #expect(bad.remedy == "Rebuild it." && !ChecksAnswer(checks: [good, bad]).ok)
+    }
+
+    @Test(arguments: [("/tmp/s", true), ("", false), ("a\u{0}b", false)])
+    func `A socket path has an address if it can be one`(path: String, isValid: Bool) {
+        #expect((UnixAddress(path: path) != nil) == isValid)
+        #expect(UnixAddress.maximumPathLength == 107)
+        #expect(UnixAddress(path: String(repeating: "x", count: 107)) != nil)
+        #expect(UnixAddress(path: String(repeating: "x", count: 108)) == nil)
     }
 }

@@ -4,35 +4,70 @@ import Foundation
 import Glibc
 import Logging
 import NIOCore
+import Synchronization
 import TestSupport
 import Testing
-import Core
 
 extension TemporaryDirectory {
     var socket: String { self["s"] }
 }
 
 extension ControlServer.Limits {
-    /// For tests that are not about patience: on a busy machine a megabyte may take longer than a client is given.
-    static var patient: Self {
+    /// For tests that are not about time limits: on a busy machine a megabyte may take longer than the default.
+    static var generous: Self {
         var limits = Self()
         limits.request = .seconds(60)
         return limits
     }
 }
 
+extension Logger {
+    /// A logger that discards everything.
+    static var silent: Logger { Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }) }
+
+    /// A logger that adds its lines to `lines`.
+    static func recording(_ lines: RecordedLines) -> Logger {
+        Logger(label: "test", factory: { _ in RecordingLogHandler(lines: lines) })
+    }
+}
+
+/// The lines of a log: level, message, metadata.
+final class RecordedLines: Sendable {
+    private let lines = Mutex<[String]>([])
+    var all: [String] { lines.withLock { $0 } }
+    func add(_ line: String) { lines.withLock { $0.append(line) } }
+}
+
+private struct RecordingLogHandler: LogHandler {
+    let lines: RecordedLines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    init(lines: RecordedLines) { self.lines = lines }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        lines.add("\(event.level) \(event.message) \(fields.joined(separator: " "))")
+    }
+}
+
 /// Runs `body` against a server on a socket of its own, and stops it.
 func withServer<Result: Sendable>(
-    _ service: MemoryService = MemoryService(), limits: ControlServer.Limits = .patient, writers: Set<UInt32>? = nil,
-    audit: @escaping @Sendable (AuditEntry) -> Void = { _ in },
+    _ service: MemoryService = MemoryService(), limits: ControlServer.Limits = .generous,
+    writers: Set<UInt32> = ControlServer.owners, logger: Logger = .silent,
     _ body: @Sendable (String) async throws -> Result
 ) async throws -> Result {
     let directory = TemporaryDirectory()
     let server = ControlServer(
         socket: try ControlSocket(path: directory.socket), service: service, limits: limits, writers: writers,
-        audit: audit, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        logger: logger)
     let run = Task { try await server.run() }
-    // It listens a moment after the socket is there.
+    // The socket exists a moment before the server listens.
     while (try? await onThread { _ = try RawClient(directory.socket) }) == nil {
         try await Task.sleep(for: .milliseconds(5))
     }
@@ -56,7 +91,7 @@ func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
     }
 }
 
-/// A client that sends what it is told, right or wrong. Blocks.
+/// A client that sends any bytes, valid HTTP or not. Blocks.
 final class RawClient {
     struct Refused: Error {}
     struct Answer: Sendable {
@@ -77,15 +112,8 @@ final class RawClient {
     }
 
     init(_ path: String) throws {
-        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-        let descriptor = descriptor
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
-        }
+        descriptor = UnixAddress.makeSocket()
+        let result = UnixAddress(path: path)?.connect(descriptor) ?? -1
         var time = timeval(tv_sec: 20, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
@@ -112,7 +140,7 @@ final class RawClient {
 
     func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// More bytes into the buffer; false at the end.
+    /// Reads more bytes into the buffer; false at the end.
     func fill() -> Bool {
         var bytes = [UInt8](repeating: 0, count: 65536)
         let count = recv(descriptor, &bytes, bytes.count, 0)
@@ -121,13 +149,13 @@ final class RawClient {
         return true
     }
 
-    /// Everything until the far end closes.
+    /// Everything until the server closes the connection.
     func rest() -> [UInt8] {
         while fill() {}
         return buffer
     }
 
-    /// One answer; nil if the far end closed instead.
+    /// One answer; nil if the server closed the connection instead.
     func answer() -> Answer? {
         let end = Array("\r\n\r\n".utf8)
         var range = buffer.firstRange(of: end)

@@ -1,9 +1,9 @@
 import ControlAPI
 import ControlServer
-import Synchronization
 import Core
+import Synchronization
 
-/// A daemon of a few arrays: items `0`… with codes made of their number.
+/// A daemon with a few arrays: items `0`… with codes made from their numbers.
 final class MemoryService: ControlService {
     struct State {
         var uploads: [String: [UInt8]] = [:]
@@ -72,7 +72,7 @@ final class MemoryService: ControlService {
             })
     }
 
-    func under(prefix: Identifier, limit: Int, after: Identifier?) async throws -> IdentifiersAnswer {
+    func identifiers(below prefix: Identifier, limit: Int, after: Identifier?) async throws -> IdentifiersAnswer {
         let all = (0..<count).filter {
             let codes = Self.codes($0)
             return codes.prefix(prefix.count) == prefix && after.map { codes > $0 } ?? true
@@ -86,7 +86,7 @@ final class MemoryService: ControlService {
 
     func collisions(limit: Int, after: ItemID?) async throws -> CollisionsAnswer {
         let row = Collision(
-            item: after ?? Self.id(3), natural: [0, 0, 2, 0], given: [0, 0, 3, 0], rank: 1, rule: "reassign.last_level",
+            item: after ?? Self.id(3), natural: [0, 0, 2, 0], given: [0, 0, 3, 0], rank: 1, rule: "nearest_free",
             bucket: [0, 0, 2, 0], since: Timestamp(milliseconds: 0))
         return CollisionsAnswer(generation: 1, collisions: [row])
     }
@@ -101,14 +101,14 @@ final class MemoryService: ControlService {
         GenerationsAnswer(active: 1, generations: state.withLock { $0.generations })
     }
 
-    func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
+    func receive(_ file: ModelFile, of upload: UploadName) async throws -> any UploadSink {
         MemorySink(key: "\(upload)/\(file.rawValue)", service: self)
     }
 
     func publish(upload: UploadName) async throws -> GenerationInfo {
         try state.withLock {
             guard $0.uploads["\(upload)/manifest.json"] != nil else {
-                throw ControlFailure("test.no_upload", .notFound, "No upload \(upload).", remedy: "Upload it.")
+                throw TestError(.noUpload, "No upload \(upload).", remedy: "Upload it.")
             }
             let info = GenerationInfo(
                 number: $0.generations.count + 1, state: .building, items: 0, progress: 0,
@@ -119,7 +119,7 @@ final class MemoryService: ControlService {
     }
 
     func promote(_ generation: Int) async throws -> GenerationInfo {
-        throw ControlFailure("test.not_built", .conflict, "Generation \(generation) is not built.", remedy: "Wait.")
+        throw TestError(.notBuilt, "Generation \(generation) is not built.", remedy: "Wait.")
     }
 
     func confirmDeletions() async throws -> ConfirmAnswer {
@@ -147,7 +147,7 @@ final class MemoryService: ControlService {
             state.withLock { $0.cancelledWaits += 1 }
             throw error
         }
-        if timeout == .zero { throw ControlFailure("test.timeout", .temporary, "Too late.", remedy: "Wait longer.") }
+        if timeout == .zero { throw TestError(.timeout, "Too late.", remedy: "Wait longer.") }
         return try await status()
     }
 
@@ -156,6 +156,25 @@ final class MemoryService: ControlService {
             let items = (start..<min(count, start + 1000)).map { ItemDump(item: Self.id($0), codes: Self.codes($0)) }
             try await write(DumpBatch(generation: 1, items: items))
             state.withLock { $0.batchesDumped += 1 }
+        }
+    }
+}
+
+/// Failures of the service itself.
+typealias TestError = ReasonedFailure<TestReason>
+
+enum TestReason: String, FailureReason {
+    case noUpload = "no_upload"
+    case notBuilt = "not_built"
+    case timeout
+
+    static let module = "test"
+
+    var kind: FailureKind {
+        switch self {
+        case .noUpload: .notFound
+        case .notBuilt: .conflict
+        case .timeout: .temporary
         }
     }
 }

@@ -5,7 +5,6 @@ import Foundation
 import NIOCore
 import Synchronization
 import Testing
-import Core
 
 @Suite struct ProtocolTests {
     @Test func `A connection is kept for many requests`() async throws {
@@ -21,7 +20,7 @@ import Core
         }
     }
 
-    @Test func `Requests sent ahead are answered in their order`() async throws {
+    @Test func `Pipelined requests are answered in their order`() async throws {
         try await withServer { path in
             try await onThread {
                 let client = try RawClient(path)
@@ -33,7 +32,7 @@ import Core
         }
     }
 
-    @Test func `A client that sends and then closes its side is answered`() async throws {
+    @Test func `A client that closes its side after sending gets its answer`() async throws {
         try await withServer { path in
             try await onThread {
                 let client = try RawClient(path)
@@ -116,7 +115,7 @@ import Core
         "POST /v1/wait HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
         "a head of 200,000 bytes",
     ])
-    func `What is not HTTP is told so, and the connection ends`(text: String) async throws {
+    func `A request that is not HTTP gets an error, and the connection ends`(text: String) async throws {
         try await withServer { path in
             try await onThread {
                 let client = try RawClient(path)
@@ -131,7 +130,7 @@ import Core
         }
     }
 
-    @Test func `A dump is whole, and the next request finds the connection open`() async throws {
+    @Test func `A dump is complete, and the connection can be used again`() async throws {
         try await withServer(MemoryService(count: 25_000)) { path in
             let client = ControlClient(path: path)
             for _ in 0..<2 {
@@ -172,7 +171,7 @@ import Core
         }
     }
 
-    @Test func `A wait ends when its client is gone`() async throws {
+    @Test func `A wait ends when its client disconnects`() async throws {
         let service = MemoryService()
         try await withServer(service) { path in
             try await onThread {
@@ -208,7 +207,7 @@ import Core
     }
 }
 
-/// Hands a client from one thread to the next; safe because they take turns.
+/// Passes a client from one thread to the next; safe because they use it one after the other.
 struct Unchecked<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }

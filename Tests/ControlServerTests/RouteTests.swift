@@ -1,15 +1,15 @@
 import ControlAPI
 import ControlClient
+import Core
 import Foundation
 import NIOHTTP1
 import Synchronization
 import Testing
-import Core
 
 @testable import ControlServer
 
 @Suite struct RouteTests {
-    @Test func `Every reading route answers through the client`() async throws {
+    @Test func `Every route that reads answers through the client`() async throws {
         try await withServer { path in
             let client = ControlClient(path: path)
             try #expect(await client.status().items == 100)
@@ -21,9 +21,9 @@ import Core
             let identifiers = try await client.identifiers([[0, 0, 7, 0], [1, 2]])
             #expect(identifiers.identifiers.map { $0.items.map(\.text) } == [["7"], []])
             try #expect(await client.next([[], [0, 0]]).answers.map(\.next.count) == [1, 100])
-            let page = try await client.under(prefix: [0, 0], limit: 10)
+            let page = try await client.identifiers(below: [0, 0], limit: 10)
             #expect(page.identifiers.count == 10 && page.more)
-            let rest = try await client.under(prefix: [0, 0], limit: 1000, after: page.identifiers.last?.codes)
+            let rest = try await client.identifiers(below: [0, 0], limit: 1000, after: page.identifiers.last?.codes)
             #expect(rest.identifiers.count == 90 && !rest.more)
             let odd = ItemID(unchecked: [0xFF, 0x2B, 0x20, 0x26])
             try #expect(await client.collisions(limit: 5, after: odd).collisions.first?.item == odd)
@@ -46,14 +46,14 @@ import Core
         }
     }
 
-    @Test func `A model is uploaded, published and refused where it must be`() async throws {
+    @Test func `A model is uploaded and published, and wrong calls are refused`() async throws {
         let service = MemoryService()
         try await withServer(service) { path in
             let client = ControlClient(path: path)
             let name = try #require(UploadName("m"))
-            let missing = await #expect(throws: ControlFailure.self) { try await client.publish(upload: name) }
+            let missing = await #expect(throws: RemoteFailure.self) { try await client.publish(upload: name) }
             #expect(missing?.kind == .notFound && missing?.code == "test.no_upload")
-            let sizes = [UploadFile.manifest: 1000, .tensors: 8 << 20]
+            let sizes = [ModelFile.manifest: 1000, .weights: 8 << 20]
             for (file, size) in sizes {
                 let left = Mutex(size)
                 let receipt = try await client.upload(file, to: name, length: size) {
@@ -67,13 +67,13 @@ import Core
             }
             #expect(service.state.withLock { $0.uploads["m/tokenizer.safetensors"] }?.count == 8 << 20)
             try #expect(await client.publish(upload: name).number == 1)
-            let conflict = await #expect(throws: ControlFailure.self) { try await client.promote(1) }
+            let conflict = await #expect(throws: RemoteFailure.self) { try await client.promote(1) }
             #expect(conflict?.kind == .conflict)
             try #expect(await client.confirmDeletions().confirmed.map(\.deletions) == [60])
         }
     }
 
-    @Test func `An upload cut short is thrown away`() async throws {
+    @Test func `An upload that is cut short is discarded`() async throws {
         let service = MemoryService()
         try await withServer(service) { path in
             try await onThread {
@@ -84,7 +84,7 @@ import Core
         }
     }
 
-    @Test func `Curl's expectation is met before the body comes`() async throws {
+    @Test func `A client that expects 100-continue gets it before it sends the body`() async throws {
         try await withServer { path in
             try await onThread {
                 let client = try RawClient(path)
@@ -101,16 +101,16 @@ import Core
     @Test func `A failure keeps its kind across the socket`() async throws {
         try await withServer { path in
             let client = ControlClient(path: path)
-            let failure = await #expect(throws: ControlFailure.self) {
+            let failure = await #expect(throws: RemoteFailure.self) {
                 try await client.waitCaughtUp(timeoutSeconds: 0)
             }
             #expect(failure?.kind == .temporary && failure?.remedy == "Wait longer.")
-            // And the connection can be used on.
+            // And the connection can still be used.
             try #expect(await client.status().generation == 1)
         }
     }
 
-    @Test func `Metrics are OpenMetrics`() async throws {
+    @Test func `Metrics have the OpenMetrics format`() async throws {
         try await withServer { path in
             let text = try await onThread { try RawClient(path).get("/metrics")?.text ?? "" }
             #expect(text.contains("\nletter_items 100\n") && text.hasSuffix("# EOF\n"))
@@ -128,12 +128,15 @@ import Core
         ("GET", "/v1/index/verify?generation=-1", 400), ("GET", "/v1/index", 404),
         ("GET", "/v1/trie/items?limit=1&limit=2", 400), ("GET", "/v1/status?x=1", 400),
         ("POST", "/v1/generations/x/promote", 400), ("POST", "/v1/generations/-1/promote", 400),
-        ("PUT", "/v1/uploads/m/other", 404), ("PUT", "/v1/uploads/../manifest.json", 400),
+        ("PUT", "/v1/uploads/m/other", 404), ("DELETE", "/v1/items/lookup", 405),
+        ("PUT", "/v1/uploads/../manifest.json", 400),
         ("PUT", "/v1/uploads/%2E%2E/manifest.json", 400), ("PUT", "/v1/uploads/a%2Fb/manifest.json", 400),
         ("PUT", "/v1/uploads/M/manifest.json", 400), ("PUT", "/v1/uploads/m/..%2Fmanifest.json", 404),
         ("GET", "/../etc/passwd", 404), ("POST", "/v1/generations/1%20OR%201=1/promote", 400),
     ])
-    func `What is not there is told so`(method: String, target: String, status: Int) async throws {
+    func `A request that no route takes gets the right status and a remedy`(method: String, target: String, status: Int)
+        async throws
+    {
         try await withServer { path in
             let answer = try await onThread { try RawClient(path).post(target, "", method: method) }
             #expect(answer?.status == status, "\(answer?.text ?? "no answer")")
@@ -156,21 +159,69 @@ import Core
                 described.insert("\(name.uppercased()) \(path)")
             }
         }
-        #expect(described == Set(Route.templates.map { "\($0.method) \($0.path)" }))
-        let examples = ["{id}": "7", "{number}": "7", "{name}": "m", "{file}": "manifest.json"]
-        for template in Route.templates {
-            let uri = examples.reduce(template.path) { $0.replacing($1.key, with: $1.value) }
-            _ = try Route(method: .init(rawValue: template.method), uri: uri)
+        #expect(described == Set(RouteTable.entries.map { "\($0.method) \($0.template)" }))
+    }
+
+    @Test func `Every route is found by its own path, with its own limit`() throws {
+        let examples = ["{id}": "7", "{number}": "7", "{name}": "m"]
+        for entry in RouteTable.entries {
+            let uri = examples.reduce(entry.template) { $0.replacing($1.key, with: $1.value) }
+            let (_, found) = try RouteTable.match(entry.method, uri)
+            #expect(found.template == entry.template && found.method == entry.method)
+            #expect(found.bodyLimit == entry.bodyLimit)
         }
+        let uploads = RouteTable.entries.filter { $0.method == .PUT }
+        #expect(Set(uploads.map(\.bodyLimit)) == Set(ModelFile.allCases.map(\.limit)))
+        let writes = Set(RouteTable.entries.filter(\.isWrite).map { "\($0.method) \($0.template)" })
+        #expect(
+            writes == [
+                "POST /v1/generations", "POST /v1/generations/{number}/promote", "POST /v1/catalog/confirm",
+                "PUT /v1/uploads/{name}/manifest.json", "PUT /v1/uploads/{name}/tokenizer.safetensors",
+            ])
+    }
+
+    @Test(arguments: ModelFile.allCases)
+    func `A file above the limit is refused before it is sent, one at the limit is not`(file: ModelFile) async throws {
+        let service = MemoryService()
+        try await withServer(service) { path in
+            // The client does not even connect.
+            let client = ControlClient(path: path + "-nowhere")
+            let name = try #require(UploadName("m"))
+            let failure = await #expect(throws: ControlError.self) {
+                try await client.upload(file, to: name, length: file.limit + 1) {
+                    Issue.record("it is read")
+                    return nil
+                }
+            }
+            #expect(failure?.code == "control.body_too_large" && failure?.kind == .usage)
+            let other = await #expect(throws: ControlError.self) {
+                try await client.upload(file, to: name, length: file.limit) { nil }
+            }
+            #expect(other?.reason == .notRunning, "the size at the limit is accepted")
+
+            // A client that does not check is refused by the server, from the announced size.
+            try await onThread {
+                for (length, status) in [(file.limit + 1, 413), (file.limit, 100)] {
+                    let client = try RawClient(path)
+                    client.send(
+                        "PUT /v1/uploads/m/\(file.rawValue) HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+                            + "content-length: \(length)\r\n\r\n")
+                    let answer = client.answer()
+                    #expect(answer?.status == status, "\(length) bytes")
+                    if status == 413 { #expect(answer?.error?.code == "control.body_too_large") }
+                }
+            }
+        }
+        #expect(service.state.withLock { $0.bytesReceived } == 0)
     }
 }
 
-/// Waits for something that another task brings about; fails the test after 10 s.
+/// Waits until a condition becomes true through another task; fails the test after 10 s.
 func until(_ condition: () -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(10)
     while !condition() {
         guard ContinuousClock.now < deadline else {
-            Issue.record("it did not happen in time")
+            Issue.record("the condition did not become true in time")
             return
         }
         try await Task.sleep(for: .milliseconds(10))

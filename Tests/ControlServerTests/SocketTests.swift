@@ -1,18 +1,17 @@
 import ControlAPI
 import ControlClient
 import ControlServer
+import Core
 import Foundation
 import Glibc
 import Logging
 import TestSupport
 import Testing
-import Core
 
 @Suite(.serialized) struct SocketTests {
     private func server(_ path: String, service: MemoryService = MemoryService()) throws -> ControlServer {
         ControlServer(
-            socket: try ControlSocket(path: path), service: service,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            socket: try ControlSocket(path: path), service: service, logger: .silent)
     }
 
     private func mode(_ path: String) throws -> UInt32 {
@@ -27,7 +26,7 @@ import Core
         defer { umask(previous) }
         let socket = try ControlSocket(path: directory.socket)
         #expect(try mode(directory.socket) == 0o600)
-        // Put back; other tests bind meanwhile, so it may take a moment to see.
+        // The umask is restored; other tests bind meanwhile, so that may take a moment.
         try await until {
             (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8).contains("Umask:\t0000")) == true
         }
@@ -35,9 +34,9 @@ import Core
         #expect(access(directory.socket, F_OK) != 0)
     }
 
-    @Test func `A wider mode is given only if asked for`() throws {
+    @Test func `The group may connect only if that is configured`() throws {
         let directory = TemporaryDirectory()
-        let socket = try ControlSocket(path: directory.socket, mode: 0o660)
+        let socket = try ControlSocket(path: directory.socket, access: .group)
         #expect(try mode(directory.socket) == 0o660)
         socket.close()
     }
@@ -46,7 +45,7 @@ import Core
         let directory = TemporaryDirectory()
         let first = try server(directory.socket)
         let run = Task { try await first.run() }
-        let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
+        let failure = #expect(throws: ControlSocketError.self) { try ControlSocket(path: directory.socket) }
         #expect(failure?.code == "control.already_running" && failure?.kind == .conflict)
         try await until { (try? RawClient(directory.socket)) != nil }
         try #expect(await ControlClient(path: directory.socket).status().items == 100)
@@ -57,16 +56,8 @@ import Core
 
     /// Binds a socket there and leaves it, as a killed daemon does.
     private func leaveSocket(_ path: String, listening: Bool) -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        #expect(result == 0)
+        let descriptor = UnixAddress.makeSocket()
+        #expect(UnixAddress(path: path)?.bind(descriptor) == 0)
         if listening { listen(descriptor, 1) }
         return descriptor
     }
@@ -81,11 +72,11 @@ import Core
         try await run.value
     }
 
-    @Test func `The socket of someone else who listens is left alone`() throws {
+    @Test func `The socket of another server is left alone`() throws {
         let directory = TemporaryDirectory()
         let other = leaveSocket(directory.socket, listening: true)
         defer { close(other) }
-        let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
+        let failure = #expect(throws: ControlSocketError.self) { try ControlSocket(path: directory.socket) }
         #expect(failure?.code == "control.already_running")
         #expect(access(directory.socket, F_OK) == 0)
     }
@@ -93,38 +84,39 @@ import Core
     @Test func `A file or link in the socket's place is left alone`() throws {
         let directory = TemporaryDirectory()
         try Data("precious".utf8).write(to: URL(filePath: directory.socket))
-        let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.socket) }
+        let failure = #expect(throws: ControlSocketError.self) { try ControlSocket(path: directory.socket) }
         #expect(failure?.code == "control.socket_path_taken")
         #expect(try Data(contentsOf: URL(filePath: directory.socket)) == Data("precious".utf8))
         let link = directory.path + "/l"
         symlink(directory.socket, link)
-        #expect(throws: ControlFailure.self) { try ControlSocket(path: link) }
+        #expect(throws: ControlSocketError.self) { try ControlSocket(path: link) }
         symlink(directory.socket, directory.path + "/m.lock")
-        #expect(throws: ControlFailure.self) { try ControlSocket(path: directory.path + "/m") }
+        #expect(throws: ControlSocketError.self) { try ControlSocket(path: directory.path + "/m") }
     }
 
-    @Test func `A path that is too long is a clear error at both ends`() async throws {
+    @Test func `A path that is too long is a clear error in server and client`() async throws {
         let directory = TemporaryDirectory()
         let prefix = directory.path + "/"
         let longest = prefix + String(repeating: "x", count: 107 - prefix.utf8.count)
         let socket = try ControlSocket(path: longest)
         socket.close()
-        let failure = #expect(throws: ControlFailure.self) { try ControlSocket(path: longest + "x") }
+        let failure = #expect(throws: ControlSocketError.self) { try ControlSocket(path: longest + "x") }
         #expect(failure?.code == "control.socket_path_too_long" && failure?.message.contains("108") == true)
-        let client = await #expect(throws: ControlFailure.self) {
+        #expect(failure?.kind == .configuration)
+        let client = await #expect(throws: ControlError.self) {
             try await ControlClient(path: longest + "x").status()
         }
-        #expect(client?.code == "control.socket_path_too_long")
+        #expect(client?.code == "control.socket_path_too_long" && client?.kind == .usage)
     }
 
-    @Test func `No daemon is told from every other failure`() async throws {
+    @Test func `The absence of a daemon is distinguished from other failures`() async throws {
         let directory = TemporaryDirectory()
-        let missing = await #expect(throws: ControlFailure.self) {
+        let missing = await #expect(throws: ControlError.self) {
             try await ControlClient(path: directory.socket).status()
         }
         #expect(missing?.kind == .notRunning && missing?.kind.exitCode == 3)
         close(leaveSocket(directory.socket, listening: true))
-        let dead = await #expect(throws: ControlFailure.self) {
+        let dead = await #expect(throws: ControlError.self) {
             try await ControlClient(path: directory.socket).status()
         }
         #expect(dead?.kind == .notRunning)
@@ -143,7 +135,7 @@ import Core
         }
     }
 
-    @Test func `Shutting down lets requests end and nobody else in`() async throws {
+    @Test func `A shutdown lets requests finish and accepts no others`() async throws {
         let directory = TemporaryDirectory()
         let server = try server(directory.socket)
         let run = Task { try await server.run() }
@@ -157,13 +149,13 @@ import Core
         try await run.value
         #expect(ContinuousClock.now - begin < .seconds(4))
         try #expect(await onThread { idle.value.answer() == nil })
-        let late = await #expect(throws: ControlFailure.self) {
+        let late = await #expect(throws: ControlError.self) {
             try await ControlClient(path: directory.socket).status()
         }
         #expect(late?.kind == .notRunning)
     }
 
-    @Test func `Shutting down does not wait for ever`() async throws {
+    @Test func `A shutdown does not wait for ever`() async throws {
         let directory = TemporaryDirectory()
         let server = try server(directory.socket)
         let run = Task { try await server.run() }
@@ -174,6 +166,6 @@ import Core
         server.shutDown()
         try await run.value
         #expect(ContinuousClock.now - begin < .seconds(4))
-        await #expect(throws: ControlFailure.self) { try await waiting.value }
+        await #expect(throws: ControlError.self) { try await waiting.value }
     }
 }

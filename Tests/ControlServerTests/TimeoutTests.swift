@@ -1,10 +1,10 @@
 import ControlAPI
 import ControlClient
+import Core
 import Foundation
 import NIOCore
 import Synchronization
 import Testing
-import Core
 
 @testable import ControlServer
 
@@ -21,14 +21,14 @@ import Core
         "", "GET /v1/sta", "POST /v1/wait HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{",
         "PUT /v1/uploads/m/manifest.json HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{",
     ])
-    func `A client that does not finish its request is let go`(start: String) async throws {
+    func `A client that does not finish its request is disconnected`(start: String) async throws {
         try await withServer(limits: Self.short) { path in
             try await onThread {
                 let client = try RawClient(path)
                 let begin = ContinuousClock.now
                 client.send(start)
                 let answer = client.answer()
-                // Where a head came there is someone to tell.
+                // Only a client that sent a head gets an answer.
                 #expect(answer?.status == (start.contains("host") ? 408 : nil))
                 #expect(client.answer() == nil)
                 #expect(ContinuousClock.now - begin < .seconds(5))
@@ -36,7 +36,7 @@ import Core
         }
     }
 
-    @Test func `A byte now and then buys no time`() async throws {
+    @Test func `Sending a byte now and then does not extend the time limit`() async throws {
         try await withServer(limits: Self.short) { path in
             try await onThread {
                 let client = try RawClient(path)
@@ -50,7 +50,7 @@ import Core
         }
     }
 
-    @Test func `A slow upload that goes on is let go on`() async throws {
+    @Test func `A slow upload that makes progress may continue`() async throws {
         let service = MemoryService()
         try await withServer(service, limits: Self.short) { path in
             try await onThread {
@@ -65,19 +65,19 @@ import Core
         }
     }
 
-    @Test func `A long answer is not cut by the time between requests`() async throws {
+    @Test func `The time between requests does not limit a long answer`() async throws {
         try await withServer(limits: Self.short) { path in
             try #expect(await ControlClient(path: path).waitCaughtUp(timeoutSeconds: 2).items == 100)
         }
     }
 
-    @Test func `A client that never reads its answer is let go`() async throws {
+    @Test func `A client that never reads its answer is disconnected`() async throws {
         let service = MemoryService(count: 1_000_000)
         try await withServer(service, limits: Self.short) { path in
             let kept = try await onThread {
                 let client = try RawClient(path)
                 client.send("GET /v1/dump HTTP/1.1\r\nhost: x\r\n\r\n")
-                // Far longer than the server's patience, however busy the machine.
+                // Far longer than the server waits, however busy the machine.
                 #expect(client.isClosed(within: 60))
                 return Unchecked(client)
             }
@@ -86,10 +86,10 @@ import Core
         }
     }
 
-    @Test func `Clients that hang make way for one that asks`() async throws {
+    @Test func `Clients that hang lose their connections to one that sends a request`() async throws {
         var limits = ControlServer.Limits()
         limits.connections = 8
-        // Who hangs would keep its place for two minutes.
+        // By its time limit a client that hangs would stay for two minutes.
         limits.request = .seconds(120)
         try await withServer(limits: limits) { [limits] path in
             try await onThread {
@@ -107,7 +107,7 @@ import Core
         }
     }
 
-    @Test func `When all connections are busy a new one is told so`() async throws {
+    @Test func `When all connections are busy a new client gets an error`() async throws {
         var limits = ControlServer.Limits()
         limits.connections = 2
         try await withServer(limits: limits) { path in
@@ -125,20 +125,36 @@ import Core
         }
     }
 
-    @Test func `Users who are not listed may look but not change anything`() async throws {
-        let entries = Mutex<[AuditEntry]>([])
-        try await withServer(writers: [12345], audit: { entry in entries.withLock { $0.append(entry) } }) { path in
+    @Test func `Users who are not listed may read but not change anything, and the log has who tried`() async throws {
+        let log = RecordedLines()
+        try await withServer(writers: [12345], logger: .recording(log)) { path in
             let client = ControlClient(path: path)
             try #expect(await client.status().items == 100)
-            let failure = await #expect(throws: ControlFailure.self) { try await client.promote(1) }
+            let failure = await #expect(throws: RemoteFailure.self) { try await client.promote(1) }
             #expect(failure?.kind == .permission && failure?.code == "control.permission_denied")
             let upload = try await onThread {
                 try RawClient(path).post("/v1/uploads/m/manifest.json", "{}", method: "PUT")
             }
             #expect(upload?.status == 403)
         }
-        #expect(entries.withLock { $0.map(\.allowed) } == [false, false])
-        #expect(entries.withLock { $0.allSatisfy { $0.peer.uid == geteuid() && $0.peer.pid == getpid() } })
+        let peer = "peer=pid \(getpid()), uid \(geteuid()), gid \(getegid())"
+        #expect(
+            log.all.filter { $0.contains("verb=") } == [
+                "warning refused \(peer) verb=POST /v1/generations/1/promote",
+                "warning refused \(peer) verb=PUT /v1/uploads/m/manifest.json",
+            ])
+    }
+
+    @Test func `What listed users change is logged with the user, and what they read is not`() async throws {
+        let log = RecordedLines()
+        try await withServer(logger: .recording(log)) { path in
+            let client = ControlClient(path: path)
+            _ = try await client.status()
+            _ = try await client.confirmDeletions()
+        }
+        let verbs = log.all.filter { $0.contains("verb=") }
+        #expect(
+            verbs.count == 1 && verbs[0].hasPrefix("notice called peer=pid \(getpid()), uid \(geteuid())"), "\(verbs)")
     }
 }
 
@@ -153,7 +169,7 @@ import Core
         return id
     }
 
-    @Test func `The one idle longest makes way`() throws {
+    @Test func `The connection that was idle longest is closed for a new one`() throws {
         let table = table()
         let closed = Mutex<[Int]>([])
         let first = try #require(admit(table) { closed.withLock { $0.append(0) } })
@@ -163,14 +179,14 @@ import Core
         #expect(closed.withLock { $0 } == [1])
     }
 
-    @Test func `Who is being served does not make way`() throws {
+    @Test func `A connection with a request is not closed for a new one`() throws {
         let table = table()
         for _ in 0..<2 { table.set(try #require(admit(table)), .serving) }
         #expect(admit(table) == nil)
         #expect(table.counts.refused == 1)
     }
 
-    @Test func `Who does not read makes way after a while`() throws {
+    @Test func `A connection whose client does not read is closed after a while`() throws {
         let table = table()
         let ids = try (0..<2).map { _ in try #require(admit(table)) }
         for id in ids { table.set(id, .blocked) }
@@ -179,7 +195,7 @@ import Core
         #expect(admit(table) != nil)
     }
 
-    @Test func `One user does not take every place`() throws {
+    @Test func `One user cannot take all connections`() throws {
         let table = table(10)
         for _ in 0..<2 { table.set(try #require(admit(table, uid: 1000)), .serving) }
         #expect(admit(table, uid: 1000) == nil)
@@ -187,16 +203,16 @@ import Core
         #expect(admit(table, uid: 0) != nil)
     }
 
-    @Test func `Nobody comes in while it drains`() throws {
+    @Test func `No connection is accepted during a shutdown`() throws {
         let table = table()
         let closed = Mutex(0)
         _ = admit(table) { closed.withLock { $0 += 1 } }
         table.set(try #require(admit(table) { closed.withLock { $0 += 1 } }), .serving)
         table.drain()
         #expect(closed.withLock { $0 } == 1)
-        // Told so, and not that others have taken its place.
+        // With the right reason: not that there are too many connections.
         guard case .tooLate = table.admit(uid: 0, close: {}) else {
-            Issue.record("let in, or refused for another reason")
+            Issue.record("accepted, or refused for another reason")
             return
         }
         #expect(table.counts.refused == 1)

@@ -1,3 +1,4 @@
+import ControlServer
 import Logging
 import Testing
 import Core
@@ -13,6 +14,8 @@ struct ConfigurationFileTests {
                 catalog: /srv/catalog
                 state: /var/lib/letter
                 socket: /run/letter/s.sock
+                socket_mode: "0660"
+                writers: [1000, 0x3e9]
                 poll_interval: 20
                 readers: 3
                 log_level: debug
@@ -24,6 +27,8 @@ struct ConfigurationFileTests {
         expected.catalog = "/srv/catalog"
         expected.state = "/var/lib/letter"
         expected.socket = "/run/letter/s.sock"
+        expected.socketAccess = .group
+        expected.writers = [1000, 1001]
         expected.pollInterval = 20
         expected.readers = 3
         expected.logLevel = .debug
@@ -36,6 +41,7 @@ struct ConfigurationFileTests {
     @Test func `an empty file sets nothing`() throws {
         #expect(try ConfigurationFile(yaml: "# nothing\n", path: "f") == ConfigurationFile())
         #expect(try ConfigurationFile(yaml: "", path: "f") == ConfigurationFile())
+        #expect(try ConfigurationFile(yaml: "socket_mode: 0660", path: "f").socketAccess == .group)
         #expect(try ConfigurationFile(yaml: "tombstone_reuse_after: never", path: "f") == ConfigurationFile())
     }
 
@@ -43,7 +49,7 @@ struct ConfigurationFileTests {
         "catlog: /srv/catalog", "poll_interval: 0", "poll_interval: soon", "readers: 1000", "log_level: loud",
         "collision_policy: renumber", "on_edit: [keep]", "tombstone_reuse_after: 90", "tombstone_reuse_after: 0d",
         "tombstone_reuse_after: -1d", "tombstone_reuse_after: soon", "- a list", "catalog: [a, b]", "a: b: c",
-        "state: ''",
+        "state: ''", "socket_mode: 0666", "writers: 1000", "writers: [root]", "writers: [-1]",
     ])
     func `what cannot be meant is refused with its line`(yaml: String) throws {
         let error = #expect(throws: DaemonError.self) { try ConfigurationFile(yaml: yaml, path: "f.yaml") }

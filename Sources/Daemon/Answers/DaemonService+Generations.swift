@@ -15,7 +15,7 @@ extension DaemonService {
         return GenerationsAnswer(active: now.active?.number, generations: records.map { info($0, now) })
     }
 
-    func receive(_ file: UploadFile, of upload: UploadName, length: Int?) async throws -> any UploadSink {
+    func receive(_ file: ModelFile, of upload: UploadName) async throws -> any UploadSink {
         try await requests.endingIfFatal {
             try await models.run { [directory, models, requests] in
                 let file = try directory.receive(file.rawValue, of: upload.text)
@@ -69,6 +69,7 @@ extension DaemonService {
                 code: "daemon.generation_failed", message: record.detail,
                 remedy: "Publish a model that fits the catalog.", kind: .invalid)
         }
+        info.warnings = now.problems[.fit(record.number)].map { [$0] } ?? []
         guard let pipeline = now.pipeline(record.number) else { return info }
         let progress = pipeline.progress
         info.items = progress.tally.live

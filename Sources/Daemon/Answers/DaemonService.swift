@@ -178,7 +178,7 @@ final class DaemonService: ControlService {
         }
     }
 
-    func under(prefix: Identifier, limit: Int, after: Identifier?) async throws -> IdentifiersAnswer {
+    func identifiers(below prefix: Identifier, limit: Int, after: Identifier?) async throws -> IdentifiersAnswer {
         try await read { active in
             let found = try active.index.identifiers(below: prefix, after: after, limit: limit + 1)
             return IdentifiersAnswer(

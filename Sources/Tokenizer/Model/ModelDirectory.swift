@@ -5,17 +5,15 @@ import Core
 /// Models on disk: a directory of `tokenizer.safetensors` and `manifest.json`. Schema/model.md describes both.
 package enum ModelDirectory {
     /// File of the tensors, and of what describes them.
-    package static let weightsName = "tokenizer.safetensors"
-    package static let manifestName = "manifest.json"
-    /// Greatest file of weights that is read, in bytes.
-    static let weightsLimit = 4 << 30
+    package static let weightsName = ModelFile.weights.rawValue
+    package static let manifestName = ModelFile.manifest.rawValue
 
     /// The manifest alone, for showing; the weights are neither read nor checked.
     ///
     /// - Throws: `FilesFailure` where it is missing, `TokenizerFailure` where it is no manifest.
     package static func manifest(_ path: String) throws -> ModelManifest {
         let file = "\(path)/\(manifestName)"
-        return try ModelManifest(json: FileSystem.read(file, limit: 1 << 20), path: file)
+        return try ModelManifest(json: FileSystem.read(file, limit: ModelFile.manifest.limit), path: file)
     }
 
     /// Reads a model and checks it whole: digest, names, shapes, finite values, and manifest against weights.
@@ -27,7 +25,7 @@ package enum ModelDirectory {
             throw mismatch(path, "the manifest names the weights '\(manifest.weights.file.prefix(80))'")
         }
         let file = "\(path)/\(weightsName)"
-        let bytes = try FileSystem.read(file, limit: weightsLimit)
+        let bytes = try FileSystem.read(file, limit: ModelFile.weights.limit)
         guard bytes.count == manifest.weights.bytes, SHA256.hex(bytes) == manifest.weights.sha256 else {
             throw mismatch(path, "the weights are not those that the manifest was written for (size or SHA-256 differ)")
         }
@@ -58,7 +56,8 @@ package enum ModelDirectory {
     ) throws -> TokenizerModel {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let provenance = ModelProvenance(embeddingModel: embeddingModel, createdBy: "letter, imported from \(name)")
-        return try model(Safetensors(path: path, limit: weightsLimit), scaling: scaling, provenance: provenance)
+        return try model(
+            Safetensors(path: path, limit: ModelFile.weights.limit), scaling: scaling, provenance: provenance)
     }
 
     /// The bytes of tokenizer.safetensors.

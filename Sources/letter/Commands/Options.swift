@@ -1,14 +1,14 @@
 import ArgumentParser
 import ControlAPI
 import ControlClient
+import Core
 import Glibc
 import Synchronization
-import Core
 
-/// Which daemon to ask.
+/// Which daemon to query.
 struct ConnectionOptions: ParsableArguments {
-    // Not an option of the root command too: the parser would give it this one's value and leave this one empty.
-    @Option(help: ArgumentHelp("The daemon's socket.", valueName: "path"))
+    // Not also an option of the root command: the parser would give the value to that one and leave this one empty.
+    @Option(help: ArgumentHelp("Path of the daemon's socket.", valueName: "path"))
     var socket: String?
 
     private static let given = Mutex<String?>(nil)
@@ -27,21 +27,21 @@ struct ConnectionOptions: ParsableArguments {
 
 /// How to print.
 struct OutputOptions: ParsableArguments {
-    @Flag(help: "Print JSON for programs instead of a table.")
+    @Flag(help: "Print JSON instead of a table.")
     var json = false
 }
 
 /// Which page of a listing.
 struct PageOptions: ParsableArguments {
-    @Option(help: "Most rows to print, 1 to 10000.")
+    @Option(help: ArgumentHelp("Number of rows to print at most, 1 to 10000.", valueName: "n"))
     var limit = RequestLimits.defaultPage
 
-    @Option(help: "Start after this one, the last of the page before.")
+    @Option(help: ArgumentHelp("Start after this row, the last one of the page before.", valueName: "row"))
     var after: String?
 
     func validate() throws {
         guard (1...RequestLimits.page).contains(limit) else {
-            throw ValidationError("--limit is 1 to \(RequestLimits.page).")
+            throw ValidationError("--limit must be from 1 to \(RequestLimits.page).")
         }
     }
 
@@ -69,7 +69,7 @@ func identifierArgument(_ text: String) throws -> Identifier {
     return identifier
 }
 
-/// Gives arguments, or for a lone `-` the lines of standard input, to `body` in batches.
+/// Passes arguments, or for a single `-` the lines of standard input, to `body` in batches.
 func forEachBatch(_ arguments: [String], size: Int = 1000, _ body: ([String]) async throws -> Void) async throws {
     guard arguments == ["-"] else {
         for start in stride(from: 0, to: arguments.count, by: size) {

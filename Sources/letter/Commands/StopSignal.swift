@@ -1,20 +1,20 @@
 import Glibc
 import Synchronization
 
-/// Whether SIGTERM or SIGINT has asked a command to stop. The first asks; the second ends the process at once, as ever.
+/// Whether SIGTERM or SIGINT has asked a command to stop. The first signal asks; the second ends the process at once.
 enum StopSignal {
-    /// A global, because a handler can reach nothing else.
+    /// A global, because a signal handler can reach nothing else.
     private static let asked = Atomic(false)
 
-    /// From here on the two signals only ask.
+    /// From now on the first of the two signals only asks.
     static func listen() {
-        // Made now: making it within the handler would not be safe.
+        // Initialised now: initialising it in the handler would not be safe.
         asked.store(false, ordering: .sequentiallyConsistent)
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in StopSignal.asked.store(true, ordering: .sequentiallyConsistent) }
         action.sa_flags = resetHandler | SA_RESTART
-        // Blocked signals are inherited: a parent that starts processes from a thread which has them blocked, as Swift's
-        // concurrency runtimes do, would make this one deaf.
+        // Blocked signals are inherited: a parent that starts processes from a thread which blocks them, as Swift's
+        // concurrency runtime does, would keep them from this one.
         var signals = sigset_t()
         sigemptyset(&signals)
         for signal in [SIGTERM, SIGINT] {
@@ -27,6 +27,6 @@ enum StopSignal {
     /// SA_RESETHAND, which Swift imports as a number that does not fit its field.
     private static let resetHandler = Int32(bitPattern: 0x8000_0000)
 
-    /// Whether one has come.
+    /// Whether one of them was received.
     static var isAsked: Bool { asked.load(ordering: .sequentiallyConsistent) }
 }

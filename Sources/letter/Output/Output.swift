@@ -1,15 +1,12 @@
 import ControlAPI
-import FoundationEssentials
 import Core
 
-/// The one place that turns answers into output: JSON for programs, or what `table` prints for people.
+/// Turns answers into output: JSON for programs, or a table for people.
 enum Output {
-    /// Prints a value as one line of JSON, or leaves it to `people`.
+    /// Prints a value as one line of JSON, or lets `people` print it.
     static func show(_ value: some Encodable, asJSON: Bool, people: () -> Void) throws {
         guard asJSON else { return people() }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        Terminal.write(try encoder.encode(value) + [0x0A])
+        Terminal.write(try WireJSON.encode(value) + [0x0A])
     }
 
     /// The same for values that write themselves.
@@ -18,17 +15,17 @@ enum Output {
         Terminal.write(value.jsonBytes + [0x0A])
     }
 
-    /// What is printed where there is nothing.
+    /// Printed where there is no value.
     static let nothing = "—"
 
     /// Codes for people.
     static func codes(_ identifier: Identifier?) -> String { identifier.map(\.description) ?? nothing }
 
-    /// A number, or nothing.
+    /// A number, or a dash.
     static func number(_ value: (some BinaryInteger)?) -> String { value.map { "\($0)" } ?? nothing }
 }
 
-/// A JSON array that is printed as its elements come, one a line; nothing is printed before the first.
+/// A JSON array that is printed element by element, one a line; nothing is printed before the first.
 struct JSONArrayOutput {
     private var isEmpty = true
 
@@ -51,24 +48,18 @@ struct JSONArrayOutput {
 
 /// A failure as it is reported on standard error.
 struct ErrorReport {
-    private let body: ErrorBody
+    private var body: ErrorBody
 
     init(_ failure: any Failure) {
         body = ErrorBody(failure)
+        // The exit status has it.
+        body.kind = nil
     }
 
     /// Writes it: one JSON object, or lines for people.
     func write(asJSON: Bool) {
         if asJSON {
-            var json = JSONWriter()
-            json.raw("{\"code\":")
-            json.string(body.code)
-            json.raw(",\"message\":")
-            json.string(body.message)
-            json.raw(",\"remedy\":")
-            json.string(body.remedy)
-            json.raw("}\n")
-            Terminal.error(String(decoding: json.bytes, as: UTF8.self))
+            Terminal.error(String(decoding: body.json, as: UTF8.self) + "\n")
         } else {
             Terminal.error("letter: \(body.message)\n        \(body.remedy) [\(body.code)]\n")
         }

@@ -2,7 +2,7 @@ import Synchronization
 
 /// Progress of long work, on standard error.
 ///
-/// On a terminal it is one line redrawn at most ten times a second; elsewhere a line every 10 s and a last one.
+/// On a terminal it is one line, redrawn at most ten times a second; elsewhere it is a line every 10 s and a last one.
 ///
 /// ```swift
 /// let bar = ProgressBar(label: "encoding", total: 1000, unit: "items")
@@ -18,7 +18,7 @@ final class ProgressBar: Sendable {
     private struct State {
         var shown: ContinuousClock.Instant?
         var done = 0
-        /// How much was done before this process began; nil until it is known.
+        /// How much was done before this process started; nil until it is known.
         var base: Int?
         var note = ""
         var isFinished = false
@@ -26,7 +26,7 @@ final class ProgressBar: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - total: how much there is to do; 0 if nobody knows.
+    ///   - total: how much there is to do; 0 if that is not known.
     ///   - unit: what is counted, such as `items`.
     init(label: String, total: Int, unit: String = "") {
         self.label = label
@@ -34,13 +34,13 @@ final class ProgressBar: Sendable {
         self.unit = unit
     }
 
-    /// Says how much was done before this process began, as after a resumption: it took none of the time that the time
-    /// left is told by. Only the first call counts.
+    /// Sets how much was done before this process started, such as before a training run was resumed: the estimate of the
+    /// time left must not count it. Only the first call has an effect.
     func begin(at base: Int) {
         state.withLock { $0.base = $0.base ?? base }
     }
 
-    /// Notes how much is done in all, and perhaps a few words about it.
+    /// Updates how much is done in all, with an optional note of a few words.
     func update(_ done: Int, note: String = "") {
         let now = ContinuousClock.now
         let pause: Duration = Terminal.errorIsTerminal ? .milliseconds(100) : .seconds(10)
@@ -53,7 +53,7 @@ final class ProgressBar: Sendable {
         }
     }
 
-    /// Draws the last state and ends the line. Calling it again does nothing.
+    /// Draws the last state and ends the line. Later calls do nothing.
     func finish() {
         state.withLock {
             guard !$0.isFinished else { return }

@@ -1,4 +1,4 @@
-/// A table for people: columns aligned, numbers to the right, the last column cut at the terminal's edge.
+/// A table for people: aligned columns, numbers to the right, lines cut at the terminal's edge.
 struct Table {
     /// One column.
     struct Column {
@@ -16,7 +16,7 @@ struct Table {
         self.columns = columns
     }
 
-    /// Adds a row; control characters are shown as `�`, so that no text from a catalog can drive the terminal.
+    /// Adds a row. Control characters are shown as `�`, so that text from a catalog cannot control the terminal.
     mutating func add(_ cells: String...) {
         rows.append(
             cells.map { cell in
@@ -40,7 +40,7 @@ struct Table {
         }
     }
 
-    /// Prints it.
+    /// Prints it to standard output.
     func print() {
         for line in lines(width: Terminal.width) { Terminal.line(line) }
     }

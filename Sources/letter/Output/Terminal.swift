@@ -1,12 +1,12 @@
-import Glibc
 import Core
+import Glibc
 
-/// Standard output and standard error as this process has them.
+/// Standard output and standard error of this process.
 enum Terminal {
     /// Whether standard error is a terminal, so that progress may be drawn on it.
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
 
-    /// Width of the terminal that standard output is, in columns; nil if it is none, so that nothing is cut.
+    /// Width in columns of the terminal that is standard output; nil if it is not a terminal, so that nothing is cut.
     static let width: Int? = {
         guard isatty(STDOUT_FILENO) == 1 else { return nil }
         var size = winsize()
@@ -14,7 +14,7 @@ enum Terminal {
         return Int(size.ws_col)
     }()
 
-    /// Writes bytes to standard output. When nobody reads any more the process ends as others do, by SIGPIPE.
+    /// Writes bytes to standard output. If its reader is gone, SIGPIPE ends the process, as it does other programs.
     static func write(_ bytes: some Collection<UInt8>) { write(bytes, to: STDOUT_FILENO) }
 
     /// Writes a line to standard output.
@@ -32,7 +32,7 @@ enum Terminal {
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                // A full disk behind standard output: saying nothing would pass half an answer for a whole one.
+                // The disk behind standard output is full: ending with status 0 would pass half an answer for a whole one.
                 if descriptor == STDOUT_FILENO { Glibc.exit(FailureKind.unavailable.exitCode) }
                 return
             }

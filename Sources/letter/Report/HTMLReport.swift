@@ -3,19 +3,19 @@ import Foundation
 import Tokenizer
 import TokenizerEvaluation
 
-/// An evaluation as one HTML file: no scripts, no links outwards, figures drawn as SVG, light or dark as the reader has it.
+/// An evaluation as one HTML file: no scripts, no external links, figures as SVG, colours for light and dark mode.
 struct HTMLReport {
-    /// Directory of the model and folder of the catalog, as they were given.
+    /// Directory of the model and folder of the catalog, as given on the command line.
     var model: String
     var catalog: String
     var manifest: ModelManifest
     var result: Evaluator.Result
-    /// The codes of each level in the plane.
+    /// The codes of each level in two dimensions.
     var maps: [CodeMap]
     /// The field that categories were read from.
     var categoryField: String?
 
-    /// The page. The same evaluation gives the same bytes.
+    /// The page. Equal evaluations give equal bytes.
     func text() -> String {
         let name = model.split(separator: "/").last.map(String.init) ?? model
         var page = """
@@ -42,15 +42,15 @@ struct HTMLReport {
         page += section(
             "First-level codes by frequency",
             note:
-                "Share of the items that have one of 15 codes, the codes sorted by frequency (Figure 6 of the paper). "
-                + "\(first.used) of \(result.evaluation.codesPerLevel) codes are in use; "
-                + "the dashed line is where all groups would be if every code had as many items.",
+                "Share of the items whose first code is one of 15 codes, with codes sorted by frequency (Figure 6 of the "
+                + "paper). \(first.used) of \(result.evaluation.codesPerLevel) codes are in use; the dashed line is where "
+                + "all groups would be if every code had the same number of items.",
             body: "<figure class=\"wide\">\(FrequencyFigure(evaluation: result.evaluation).svg())</figure>")
         page += section(
-            "Codes of each level in the plane",
+            "Codes of each level in two dimensions",
             note:
-                "The code embeddings along their two principal components (Figure 7 of the paper); x and y have one scale. "
-                + "The more items have a code, the stronger its colour; a hollow point is a dead code.",
+                "The code embeddings along their two principal components (Figure 7 of the paper); x and y have the same "
+                + "scale. The more items have a code, the stronger its colour; a hollow point is a dead code.",
             body: "<div class=\"maps\">"
                 + maps.enumerated().map { level, map in
                     CodeMapFigure(level: level, map: map, counts: result.codeCounts[level]).html()
@@ -60,14 +60,14 @@ struct HTMLReport {
             page += self.section(section.title, note: source + section.note, body: Self.html(section.table))
         }
         page += section(
-            "Bucket sizes", note: "Identifiers that are shared, by how many items share them.", body: buckets())
-        page += section("Model", note: "As the manifest has it.", body: provenance())
+            "Bucket sizes", note: "Shared identifiers, by the number of items that share them.", body: buckets())
+        page += section("Model", note: "From the manifest.", body: provenance())
         return page + "</main>\n</body>\n</html>\n"
     }
 
-    // MARK: - Parts
+    // MARK: - Sections
 
-    /// The figures that are looked at first.
+    /// The most important figures.
     private func summary() -> String {
         let evaluation = result.evaluation
         let first = evaluation.usage[0]
@@ -82,7 +82,7 @@ struct HTMLReport {
                 "perplexity \(EvaluationTables.number(first.perplexity))"
             ),
             (
-                "Left by quantisation", EvaluationTables.percent(evaluation.errors.relativeQuantisationError),
+                "Quantisation error", EvaluationTables.percent(evaluation.errors.relativeQuantisationError),
                 "of the latent’s ‖z‖²"
             ),
         ]
@@ -93,7 +93,7 @@ struct HTMLReport {
         }
         if let reconstruction = evaluation.errors.reconstruction {
             cards.append(
-                ("Missed by the decoder", EvaluationTables.percent(reconstruction.relativeError), "of the input’s ‖s‖²")
+                ("Reconstruction error", EvaluationTables.percent(reconstruction.relativeError), "of the input’s ‖s‖²")
             )
         }
         let body = cards.map { name, value, detail in
@@ -111,7 +111,7 @@ struct HTMLReport {
         let sizes = result.evaluation.collisions.bucketSizes
         guard !sizes.isEmpty else { return "<p>No identifier is shared.</p>" }
         var table = Table(.text("Items"), .number("Identifiers"), .number("Items in all"))
-        // Many different sizes are a long tail that nobody reads row by row.
+        // A long tail of sizes is summed up in one row.
         for entry in sizes.prefix(40) {
             table.add("\(entry.size)", "\(entry.buckets)", "\(entry.size * entry.buckets)")
         }
@@ -130,7 +130,7 @@ struct HTMLReport {
         let scaling = manifest.inputScaling
         table.add("input", "\(scaling.unitLength ? "unit length" : "as given") × \(scaling.factor)")
         table.add("embeddings by", manifest.provenance.embeddingModel ?? "not recorded")
-        table.add("made by", manifest.provenance.createdBy)
+        table.add("created by", manifest.provenance.createdBy)
         if let seed = manifest.provenance.seed { table.add("seed", "\(seed)") }
         let weights = ["alpha", "beta", "mu"].map { manifest.provenance.settings?[$0]?.double }
         if weights.contains(where: { $0 != nil }) {
@@ -146,7 +146,7 @@ struct HTMLReport {
 
     // MARK: - HTML
 
-    /// A table; wide ones scroll within themselves.
+    /// A table; a wide one scrolls in its own box.
     static func html(_ table: Table) -> String {
         func cells(_ tag: String, _ texts: [String]) -> String {
             zip(texts, table.columns).map { text, column in
@@ -154,7 +154,7 @@ struct HTMLReport {
             }.joined()
         }
         let titles = table.columns.map { title in
-            // The terminal's capitals shout on paper.
+            // Titles in capitals are for the terminal.
             title.title == title.title.uppercased()
                 ? title.title.prefix(1) + title.title.dropFirst().lowercased() : title.title
         }
@@ -164,7 +164,7 @@ struct HTMLReport {
             + "</table></div>"
     }
 
-    /// Text for HTML and SVG, in elements and quoted attributes; control characters are shown as `�`.
+    /// Text escaped for HTML and SVG elements and quoted attributes; control characters are shown as `�`.
     static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {

@@ -2,11 +2,11 @@ import Foundation
 import Tokenizer
 import TokenizerEvaluation
 
-/// Figure 6 of the paper: how many items the first-level codes have, in groups of 15, the most frequent first.
+/// Figure 6 of the paper: the share of items of each first-level code, in groups of 15, the most frequent first.
 struct FrequencyFigure {
     let evaluation: Evaluation
 
-    /// Bars at most; what is beyond is said in words.
+    /// Bars at most; the caption sums up the rest.
     private static let limit = 40
     private static let (width, height) = (860.0, 300.0)
     private static let (left, right, top, bottom) = (52.0, 12.0, 22.0, 44.0)
@@ -25,14 +25,14 @@ struct FrequencyFigure {
             svg.line(Self.left, y(share), Self.width - Self.right, y(share), style: "grid")
             svg.text(Self.left - 6, y(share) + 4, Self.percent(share), style: "end")
         }
-        // As many items for every code; under the bars and their labels.
+        // The same number of items for every code; drawn under the bars and their labels.
         let even = y(Double(Evaluation.CodeGroup.size) / Double(evaluation.codesPerLevel))
         if even > Self.top, even < y(0) - 3, evaluation.codesPerLevel > Evaluation.CodeGroup.size {
             svg.line(Self.left, even, Self.width - Self.right, even, style: "even")
         }
         let slot = plotWidth / Double(shown.count)
         let bar = max(1, slot * 0.78)
-        // Labels that would touch are left out, all but every second, third, …
+        // If labels would touch, only every second, third, … is drawn.
         let last = evaluation.codesPerLevel
         let every = max(1, Int((7 * Double("\(last)–\(last)".count) + 6) / slot + 1))
         var start = 1
@@ -58,7 +58,7 @@ struct FrequencyFigure {
         return svg.text()
     }
 
-    /// Distance of the grid's lines, 1, 2, 2.5 or 5 times a power of ten, and the axis' end.
+    /// Distance of the grid lines, 1, 2, 2.5 or 5 times a power of ten, and the end of the axis.
     private static func axis(_ greatest: Double) -> (step: Double, end: Double) {
         let rough = max(greatest, 1e-9) / 4
         let power = pow(10, floor(log10(rough)))
@@ -73,13 +73,13 @@ struct FrequencyFigure {
     }
 }
 
-/// Figure 7 of the paper: one level's codes along their principal components, stronger in colour the more items they have.
+/// Figure 7 of the paper: one level's codes along their principal components, with a stronger colour for more items.
 struct CodeMapFigure {
     let level: Int
     let map: CodeMap
     let counts: [Int]
 
-    /// Points drawn at most, those with the most items.
+    /// Points at most; those with the most items are drawn.
     private static let limit = 4_096
     private static let (size, margin) = (400.0, 16.0)
 
@@ -88,7 +88,7 @@ struct CodeMapFigure {
         let greatest = max(1, counts.max() ?? 1)
         let (x, y) = (map.points.map(\.x), map.points.map(\.y))
         let (lowX, highX, lowY, highY) = (x.min() ?? 0, x.max() ?? 0, y.min() ?? 0, y.max() ?? 0)
-        // One scale for both axes, so that distances are seen as they are.
+        // The same scale for both axes, so that distances are not distorted.
         let extent = max(highX - lowX, highY - lowY, 1e-12)
         let scale = (Self.size - 2 * Self.margin) / extent
         func place(_ code: Int) -> (x: Double, y: Double) {
@@ -102,7 +102,7 @@ struct CodeMapFigure {
             width: Self.size, height: Self.size, label: "Codes of level \(name) along two principal components")
         svg.rectangle(0.5, 0.5, Self.size - 1, Self.size - 1, style: "frame")
         let radius = counts.count > 1024 ? 3.0 : 5.0
-        // The most frequent last, on top.
+        // The most frequent codes last, on top.
         for code in order.reversed() {
             let (x, y) = place(code)
             let title = "\(name)_\(code): \(counts[code]) items"
@@ -116,7 +116,7 @@ struct CodeMapFigure {
         let shares = [map.explained.first, map.explained.second].map { String(format: "%.0f %%", $0 * 100) }
         var caption =
             "<b>Level \(name)</b>: \(counts.count { $0 > 0 }) codes in use, at most \(greatest) items on one; "
-        caption += "the components hold \(shares[0]) and \(shares[1]) of the variance"
+        caption += "the components explain \(shares[0]) and \(shares[1]) of the variance"
         if counts.count > Self.limit { caption += "; the \(Self.limit) most frequent codes are drawn" }
         return "<figure>\(svg.text())<figcaption>\(caption).</figcaption></figure>"
     }
@@ -127,7 +127,7 @@ struct SVG {
     private var elements: [String] = []
     private let opening: String
 
-    /// - Parameter label: what is drawn, for those who hear it.
+    /// - Parameter label: a description for screen readers.
     init(width: Double, height: Double, label: String) {
         opening =
             "<svg viewBox=\"0 0 \(Self.number(width)) \(Self.number(height))\" role=\"img\" "
@@ -151,7 +151,7 @@ struct SVG {
     mutating func circle(
         _ x: Double, _ y: Double, _ radius: Double, style: String, strength: Double? = nil, title: String? = nil
     ) {
-        // A share of the colour rather than its opacity: where points overlap nothing must look stronger.
+        // A mix of colours rather than opacity: overlapping points must not appear stronger.
         let mix = strength.map { " style=\"--s:\(Self.number(100 * $0))%\"" } ?? ""
         elements.append(
             "<circle class=\"\(style)\" cx=\"\(Self.number(x))\" cy=\"\(Self.number(y))\" r=\"\(Self.number(radius))\""
@@ -171,7 +171,7 @@ struct SVG {
         title.map { "><title>\(HTMLReport.escaped($0))</title></\(element)>" } ?? "/>"
     }
 
-    /// Two places after the point are finer than any screen.
+    /// Two decimal places, which are finer than any screen.
     private static func number(_ value: Double) -> String {
         let text = String(format: "%.2f", value)
         guard text.contains(".") else { return text }

@@ -1,5 +1,5 @@
 extension HTMLReport {
-    /// The style sheet: system fonts, colours of the reader's light or dark scheme.
+    /// The style sheet: system fonts, and colours for light and dark mode.
     static let style = """
 
         :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff;

@@ -1,14 +1,13 @@
 import ArgumentParser
-import Catalog
-import Core
 
-/// `letter catalog …`: tools that make and change catalogs without a daemon.
+/// `letter catalog`: makes and changes catalogs without a daemon.
+///
+/// Plain commands, not asynchronous ones: they block, on the main thread.
 struct CatalogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "catalog", abstract: "Make, fill, change and check item catalogs (LMDB).",
+        commandName: "catalog", abstract: "Create, fill, change and check item catalogs (LMDB).",
         subcommands: [
             CatalogInitCommand.self, CatalogImportCommand.self, CatalogPutCommand.self, CatalogDeleteCommand.self,
-            CatalogInfoCommand.self,
-            CatalogVerifyCommand.self, CatalogConfirmCommand.self,
+            CatalogInfoCommand.self, CatalogVerifyCommand.self, CatalogConfirmCommand.self,
         ])
 }

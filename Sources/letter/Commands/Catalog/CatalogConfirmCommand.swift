@@ -2,13 +2,14 @@ import ArgumentParser
 import ControlAPI
 import ControlClient
 
-/// `letter catalog confirm`: the one verb of the catalog that asks the daemon.
+/// `letter catalog confirm`: the one command of the catalog that calls the daemon.
 struct CatalogConfirmCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "confirm", abstract: "Let the daemon apply deletions that it holds back.",
+        commandName: "confirm", abstract: "Confirm mass deletions that the daemon holds back.",
         discussion: """
-            When a catalog suddenly lacks more than a fifth of its items, the daemon keeps their identifiers and says so \
-            in its status, for it may be the wrong file. This tells it that the items are gone for good.
+            If more than a fifth of its items disappear from a catalog at once, the daemon keeps their identifiers and \
+            reports a problem in its status, because the file may be the wrong one. This command confirms that the items \
+            were deleted.
             """)
 
     @OptionGroup var connection: ConnectionOptions

@@ -2,15 +2,16 @@ import ArgumentParser
 import Catalog
 import Core
 
+/// `letter catalog delete`: removes items.
 struct CatalogDeleteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "delete", abstract: "Remove items, all of them in one transaction.",
-        discussion: "If one of them is not there, nothing is removed.")
+        commandName: "delete", abstract: "Remove items in one transaction.",
+        discussion: "If one of them is not in the catalog, nothing is removed.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String
 
-    @Argument(help: "Items to remove; - reads them from standard input, one a line.")
+    @Argument(help: "Ids of the items to remove; - reads them from standard input, one per line.")
     var items: [String]
 
     func run() throws {
@@ -18,8 +19,8 @@ struct CatalogDeleteCommand: ParsableCommand {
         let writer = try CatalogWriter(path: directory)
         try writer.write { transaction in
             for id in ids where try !transaction.delete(id) {
-                throw CommandFailure(
-                    "catalog.unknown_item", .notFound, "The catalog has no item \(id.text); nothing was removed.",
+                throw CatalogCommandError(
+                    .unknownItem, "The catalog has no item \(id.text); nothing was removed.",
                     remedy: "Leave it out, or check its spelling.")
             }
         }

@@ -1,13 +1,13 @@
 import ArgumentParser
 import Catalog
-import Core
 
+/// `letter catalog import`: fills a catalog from files.
 struct CatalogImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Fill a catalog from files.",
         discussion: """
-            Records that are there already are replaced. Large files are written in several transactions, in key order; \
-            an import that stops half-way can be run again.
+            Replaces records that exist already. Writes large files in several transactions, in key order; an import that \
+            was interrupted can be run again.
             """)
 
     @Argument(help: "Folder of the catalog.")

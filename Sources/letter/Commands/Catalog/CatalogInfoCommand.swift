@@ -2,8 +2,10 @@ import ArgumentParser
 import Catalog
 import Core
 
+/// `letter catalog info`: shows the format and size of a catalog.
 struct CatalogInfoCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "info", abstract: "Show what a catalog holds.")
+    static let configuration = CommandConfiguration(
+        commandName: "info", abstract: "Show the format and size of a catalog.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String
@@ -18,9 +20,9 @@ struct CatalogInfoCommand: ParsableCommand {
         var dtype: String
         var embeddingModel: String
         var transaction: UInt64
-        /// Entries of each database that there is.
+        /// Number of entries in each database that exists.
         var entries: [String: Int]
-        /// The change log, where there is one.
+        /// The change log, if there is one.
         var log: Log?
 
         enum CodingKeys: String, CodingKey {
@@ -35,7 +37,7 @@ struct CatalogInfoCommand: ParsableCommand {
         var next: UInt64
         var bytes: UInt64
         var transaction: UInt64
-        /// Whether it tells of the last commit.
+        /// Whether it includes the last commit.
         var current: Bool
     }
 
@@ -55,8 +57,8 @@ struct CatalogInfoCommand: ParsableCommand {
         try Output.show(info, asJSON: output.json) {
             var table = Table(.text("CATALOG"), .text(directory))
             table.add("format", info.format)
-            let model = info.embeddingModel.isEmpty ? "" : ", made by \(info.embeddingModel)"
-            table.add("vectors", "\(info.dimension) × \(info.dtype)\(model)")
+            let model = info.embeddingModel.isEmpty ? "" : ", from \(info.embeddingModel)"
+            table.add("embeddings", "\(info.dimension) × \(info.dtype)\(model)")
             table.add("transaction", "\(info.transaction)")
             for count in counts { table.add(count.database, "\(count.entries)") }
             if let log {

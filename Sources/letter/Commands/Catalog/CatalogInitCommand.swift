@@ -1,22 +1,24 @@
 import ArgumentParser
 import Catalog
-import Core
 
 extension VectorElement: ExpressibleByArgument {}
 
+/// `letter catalog init`: creates an empty catalog.
 struct CatalogInitCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "init", abstract: "Make an empty catalog.")
+    static let configuration = CommandConfiguration(commandName: "init", abstract: "Create an empty catalog.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String
 
-    @Option(help: "Width of the embeddings.")
+    @Option(help: ArgumentHelp("Dimension of the embeddings.", valueName: "n"))
     var dimension: Int
 
-    @Option(help: "How they are stored: f32 or f16.")
+    @Option(help: ArgumentHelp("Element type of the stored embeddings: f32 or f16.", valueName: "type"))
     var dtype: VectorElement = .f32
 
-    @Option(help: "What makes them; recorded, never interpreted.")
+    @Option(
+        help: ArgumentHelp(
+            "Name of the model that produces the embeddings; recorded, not interpreted.", valueName: "name"))
     var embeddingModel = ""
 
     func run() throws {

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Catalog
-import Core
 
+/// `letter catalog put`: adds or replaces items.
 struct CatalogPutCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "put", abstract: "Add or replace items, all of them in one transaction.")
+        commandName: "put", abstract: "Add or replace items in one transaction.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String

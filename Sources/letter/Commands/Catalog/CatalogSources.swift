@@ -1,49 +1,59 @@
 import ArgumentParser
 import Catalog
-import Files
-import Foundation
-import TextEmbedding
 import Core
+import Files
+import FoundationEssentials
+import TextEmbedding
 
-/// The files that `letter catalog import` and `put` read.
+/// The source files of `letter catalog import` and `put`.
 struct CatalogSources: ParsableArguments {
-    @Option(help: "Semantic embeddings, .npy (f32 or f16), a row an item.")
+    @Option(help: ArgumentHelp("File of semantic embeddings (.npy, f32 or f16), one row per item.", valueName: "file"))
     var embeddings: String?
 
-    @Option(help: "Ids of the rows of --embeddings and --cf, one a line (default: row numbers).")
+    @Option(
+        help: ArgumentHelp(
+            "File with the item ids of the rows of --embeddings and --cf, one per line (default: row numbers).",
+            valueName: "file"))
     var ids: String?
 
-    @Option(help: "Items, a JSON object with an \"id\" a line.")
+    @Option(help: ArgumentHelp("File of items, one JSON object with an \"id\" per line.", valueName: "file"))
     var items: String?
 
-    @Option(help: "Interactions, JSON: {user: [item, …]} in time order.")
+    @Option(
+        help: ArgumentHelp(
+            "File of interactions (JSON): {user: [item, …]}, each list in order of time.", valueName: "file"))
     var interactions: String?
 
-    @Option(help: "Collaborative (CF) embeddings, .npy, a row an item.")
+    @Option(help: ArgumentHelp("File of collaborative (CF) embeddings (.npy), one row per item.", valueName: "file"))
     var cf: String?
 
-    @Option(help: "Make the embeddings from the items' text: hashing.")
+    @Option(
+        help: ArgumentHelp(
+            "Compute the embeddings from the text of --items by this method: hashing.", valueName: "method"))
     var embed: String?
 
-    /// Refuses combinations that mean nothing.
+    /// Checks that the options can be combined.
+    ///
+    /// - Throws: `catalog.usage`.
     func check() throws {
-        func usage(_ message: String, _ remedy: String) -> CommandFailure {
-            CommandFailure("catalog.usage", .usage, message, remedy: remedy)
+        func usage(_ message: String, _ remedy: String) -> CatalogCommandError {
+            CatalogCommandError(.usage, message, remedy: remedy)
         }
         guard embeddings != nil || items != nil || interactions != nil || cf != nil else {
             throw usage("There is nothing to read.", "Give --embeddings, --items, --interactions or --cf.")
         }
         guard embed == nil || items != nil else {
-            throw usage("--embed makes embeddings from text, and there are no items.", "Give --items too.")
+            throw usage(
+                "--embed computes embeddings from the text of items, and there are no items.", "Give --items too.")
         }
         guard embed == nil || embeddings == nil else {
-            throw usage("--embed and --embeddings both give the embeddings.", "Give one of them.")
+            throw usage("--embed and --embeddings exclude each other.", "Give one of them.")
         }
     }
 
-    /// Writes everything the files hold.
+    /// Writes all records of the files.
     ///
-    /// - Parameter batch: records a transaction; nil: all in one.
+    /// - Parameter batch: records per transaction; nil for one transaction.
     func feed(into writer: CatalogWriter, batch: Int?) throws {
         var steps: [CatalogStep] = []
         if let embeddings { steps.append(try rows(embeddings, "embeddings", writer.format, kind: .embedding)) }
@@ -51,7 +61,7 @@ struct CatalogSources: ParsableArguments {
         if let items { steps.append(try itemStep(items, writer.format)) }
         if let interactions { steps.append(try interactionStep(interactions)) }
         guard let batch else {
-            // One transaction: LMDB may run the body again when its map had to grow, so progress is not drawn.
+            // No progress bar: LMDB runs the body again if its map must grow.
             return try writer.write { transaction in
                 for step in steps { for record in 0..<step.count { try step.write(record, &transaction) } }
             }
@@ -70,7 +80,7 @@ struct CatalogSources: ParsableArguments {
     }
 }
 
-/// A source made ready: so many records, and how to write each.
+/// A source that was read: its records, and how to write each of them.
 private struct CatalogStep {
     let label: String
     let count: Int
@@ -83,14 +93,15 @@ extension CatalogSources {
     private func rows(_ path: String, _ label: String, _ format: CatalogFormat, kind: RowKind) throws -> CatalogStep {
         let file = try NumPyFile(path)
         if kind == .embedding, file.columns != format.dimension {
-            throw CommandFailure(
-                "catalog.wrong_dimension", .invalid,
+            throw CatalogError(
+                .wrongDimension,
                 "\(path) has rows of \(file.columns) numbers; the catalog has the dimension \(format.dimension).",
                 remedy:
-                    "Give embeddings of the catalog's dimension, or make a catalog with `--dimension \(file.columns)`.")
+                    "Give embeddings of the catalog's dimension, or create a catalog with `--dimension \(file.columns)`."
+            )
         }
         let names = try rowIDs(count: file.rows, of: path)
-        // In key order LMDB fills its pages from left to right; row order would split them at random.
+        // In key order LMDB fills its pages one after the other; row order would split them at random.
         let order = names.indices.sorted { names[$0] < names[$1] }
         return CatalogStep(label: label, count: file.rows) { record, transaction in
             let row = order[record]
@@ -106,22 +117,22 @@ extension CatalogSources {
         guard let ids else { return (0..<count).map { ItemID(unchecked: Array(String($0).utf8)) } }
         let lines = try lines(of: ids)
         guard lines.count == count else {
-            throw CommandFailure(
-                "catalog.wrong_count", .invalid, "\(ids) has \(lines.count) ids; \(path) has \(count) rows.",
-                remedy: "Give one id a row, in the order of the rows.")
+            throw CatalogCommandError(
+                .wrongCount, "\(ids) has \(lines.count) ids; \(path) has \(count) rows.",
+                remedy: "Give one id per row, in the order of the rows.")
         }
         let names = try lines.enumerated().map { number, line in
             guard let text = String(validating: line, as: UTF8.self), let id = ItemID(text: text) else {
-                throw CommandFailure(
-                    "catalog.bad_key", .invalid, "Line \(number + 1) of \(ids) is no item id: \(line.count) bytes.",
+                throw CatalogError(
+                    .badKey, "Line \(number + 1) of \(ids) is not an item id: \(line.count) bytes.",
                     remedy: "An id has 1 to \(ItemID.maximumLength) bytes, as text or as base64:….")
             }
             return id
         }
         if Set(names).count < names.count {
-            throw CommandFailure(
-                "catalog.duplicate_id", .invalid, "\(ids) names \(names.count - Set(names).count) items twice.",
-                remedy: "Give every row an id of its own.")
+            throw CatalogCommandError(
+                .duplicateID, "\(ids) repeats \(names.count - Set(names).count) item ids.",
+                remedy: "Give each row a different id.")
         }
         return names
     }
@@ -135,9 +146,7 @@ extension CatalogSources {
             do {
                 texts.append(try ItemText(json: Array(line)))
             } catch {
-                throw CommandFailure(
-                    error.code, error.kind, "Line \(number + 1) of \(path): \(error.message)", remedy: error.remedy,
-                    cause: error.cause)
+                throw error.with(message: "Line \(number + 1) of \(path): \(error.message)")
             }
         }
         let order = texts.indices.sorted { texts[$0].id < texts[$1].id }
@@ -149,8 +158,7 @@ extension CatalogSources {
             do {
                 try transaction.put(embedding: try embedder.embed(texts[line].text), of: texts[line].id)
             } catch let error as TextEmbeddingError {
-                throw CommandFailure(
-                    error.code, error.kind, "Item \(texts[line].id.text): \(error.message)", remedy: error.remedy)
+                throw error.with(message: "Item \(texts[line].id.text): \(error.message)")
             }
         }
     }
@@ -161,20 +169,20 @@ extension CatalogSources {
         do {
             users = try JSONDecoder().decode([String: [Name]].self, from: Data(bytes))
         } catch {
-            throw CommandFailure(
-                "catalog.bad_interactions", .invalid, "\(path) is not {user: [item, …]} in JSON.",
-                remedy: "Give an object whose members are arrays of item ids in time order.", cause: error)
+            throw CatalogCommandError(
+                .badInteractions, "\(path) is not {user: [item, …]} in JSON.",
+                remedy: "Give an object whose members are arrays of item ids in order of time.", cause: error)
         }
         let order = users.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         return CatalogStep(label: "interactions", count: order.count) { record, transaction in
             let user = order[record]
             let items = users[user] ?? []
             for (position, item) in items.enumerated() {
-                // The file has an order and no times: the tie-breaker keeps it.
+                // The file has an order but no times; the tie-breaker keeps the order.
                 try transaction.put(
                     interactionOf: Array(user.utf8), milliseconds: 0, tieBreaker: UInt32(position), item: item.id)
             }
-            // A shorter history than the one that stood there must not keep the old one's end.
+            // If the new history is shorter than the old one, the rest of the old one must go.
             try transaction.removeInteractions(of: Array(user.utf8), from: UInt32(items.count))
         }
     }
@@ -193,7 +201,7 @@ extension CatalogSources {
         }
     }
 
-    /// The lines of a file, without their ends; empty ones are left out.
+    /// The lines of a file without line breaks; empty lines are left out.
     private func lines(of path: String) throws -> [ArraySlice<UInt8>] {
         let bytes = try FileSystem.read(path, limit: 1 << 32)
         return bytes.split(separator: UInt8(ascii: "\n")).map { line in

@@ -2,11 +2,12 @@ import ArgumentParser
 import Catalog
 import Core
 
+/// `letter catalog verify`: reads a whole catalog and reports what is wrong with it.
 struct CatalogVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Read a whole catalog: check its pages, and report records that cannot be encoded.",
-        discussion: "Exits with 1 if there are any, with 69 if the file is damaged.")
+        abstract: "Check the pages of a catalog, and report records that cannot be encoded.",
+        discussion: "Reads the whole catalog. Exits with 1 if there are such records, with 69 if the file is damaged.")
 
     @Argument(help: "Folder of the catalog.")
     var directory: String
@@ -24,7 +25,7 @@ struct CatalogVerifyCommand: ParsableCommand {
     }
 
     func run() throws {
-        // Pages first: records are read by LMDB, which a damaged page can lead astray.
+        // Pages first: LMDB reads records, and it does not check the pages that it follows.
         _ = try CatalogVerification.verify(path: directory)
         let reader = try CatalogReader(path: directory)
         let progress = ProgressBar(label: "verifying", total: try reader.count())
@@ -36,7 +37,7 @@ struct CatalogVerifyCommand: ParsableCommand {
         }
         progress.update(report.items)
         progress.finish()
-        // Read last, so that a bad CF record is told after the embeddings' faults.
+        // Read last: a bad CF record ends the command, and the embeddings' faults are complete by then.
         let collaborative = try reader.collaborativeEmbeddings().count
         try Output.show(report, asJSON: output.json) {
             for fault in report.faults { Terminal.line("\(fault.item.text): \(fault.reason)") }

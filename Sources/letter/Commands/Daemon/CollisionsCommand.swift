@@ -6,7 +6,8 @@ import Core
 /// `letter collisions`: items that did not get their natural codes.
 struct CollisionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "collisions", abstract: "List the items that did not get their natural codes, and why.")
+        commandName: "collisions", abstract: "List the items that did not get their natural codes, and why.",
+        discussion: "RANK is the position of the identifier in the item's order of preference; 0 is the natural one.")
 
     @OptionGroup var page: PageOptions
     @OptionGroup var connection: ConnectionOptions

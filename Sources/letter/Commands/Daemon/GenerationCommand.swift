@@ -2,10 +2,11 @@ import ArgumentParser
 import ControlAPI
 import Core
 
-/// `letter generation`: what the daemon serves.
+/// `letter generation`: the generations that the daemon serves.
 struct GenerationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generation", abstract: "Publish, list and promote generations.",
+        discussion: "A generation is a published tokenizer with the index of all items' identifiers.",
         subcommands: [GenerationPublishCommand.self, GenerationListCommand.self, GenerationPromoteCommand.self])
 }
 
@@ -24,5 +25,12 @@ extension Table {
                 info.failure?.message ?? "")
         }
         return table
+    }
+}
+
+extension GenerationInfo {
+    /// The warnings about this generation, two lines each, for people.
+    var warningText: String {
+        warnings.map { "warning: generation \(number): \($0.message) [\($0.code)]\n         \($0.remedy)\n" }.joined()
     }
 }

@@ -12,6 +12,10 @@ struct GenerationListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let answer = try await connection.client().generations()
-        try Output.show(answer, asJSON: output.json) { Table.generations(answer.generations).print() }
+        try Output.show(answer, asJSON: output.json) {
+            Table.generations(answer.generations).print()
+            let warnings = answer.generations.map(\.warningText).joined()
+            if !warnings.isEmpty { Terminal.write(("\n" + warnings).utf8) }
+        }
     }
 }

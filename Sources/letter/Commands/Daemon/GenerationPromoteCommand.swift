@@ -6,9 +6,9 @@ import ControlClient
 struct GenerationPromoteCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "promote", abstract: "Make a generation the active one.",
-        discussion: "A retired generation may be promoted too: that is how to roll back.")
+        discussion: "To roll back, promote a retired generation.")
 
-    @Argument(help: "The generation's number.")
+    @Argument(help: "Number of the generation.")
     var generation: Int
 
     @OptionGroup var connection: ConnectionOptions
@@ -16,6 +16,9 @@ struct GenerationPromoteCommand: AsyncParsableCommand {
 
     func run() async throws {
         let info = try await connection.client().promote(generation)
-        try Output.show(info, asJSON: output.json) { Table.generations([info]).print() }
+        try Output.show(info, asJSON: output.json) {
+            Table.generations([info]).print()
+            Terminal.error(info.warningText)
+        }
     }
 }

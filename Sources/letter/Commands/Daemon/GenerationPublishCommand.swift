@@ -1,17 +1,22 @@
 import ArgumentParser
 import ControlAPI
 import ControlClient
+import Core
+import Files
 import Glibc
 import Synchronization
-import Core
 
 /// `letter generation publish`: uploads a model, and waits until its index is built.
 struct GenerationPublishCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish", abstract: "Publish a tokenizer as a new generation, and wait until its index is built.",
-        discussion: "The first generation becomes active by itself; others wait as candidates to be promoted.")
+        discussion: """
+            The first generation becomes active automatically; later ones become candidates, which `letter generation \
+            promote` makes active. Warnings, such as that the tokenizer does not fit the catalog, are printed to standard \
+            error; the exit status is 0 all the same.
+            """)
 
-    @Argument(help: "The model directory: manifest.json and tokenizer.safetensors.")
+    @Argument(help: "Model directory with manifest.json and tokenizer.safetensors.")
     var model: String
 
     @OptionGroup var connection: ConnectionOptions
@@ -19,17 +24,33 @@ struct GenerationPublishCommand: AsyncParsableCommand {
 
     func run() async throws {
         let client = connection.client()
-        // Both are opened first: nothing is sent of a model that is not whole.
-        let files = try UploadFile.allCases.map { ($0, try ModelFile("\(model)/\($0.rawValue)")) }
+        // All files are opened and measured first: nothing is sent of a model that is incomplete or too large.
+        let files = try ModelFile.allCases.map { try Source($0, of: model) }
+        let published = try await upload(files, to: client)
+        let info = try await Self.waitUntilBuilt(published, client)
+        try Output.show(info, asJSON: output.json) {
+            Table.generations([info]).print()
+            if info.state == .candidate {
+                Terminal.line("promote it with: letter generation promote \(info.number)")
+            }
+            Terminal.error(info.warningText)
+        }
+    }
+
+    private func upload(_ files: [Source], to client: ControlClient) async throws -> GenerationInfo {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         guard let name = UploadName("letter-\(getpid())-\(now.tv_sec)-\(now.tv_nsec)") else { throw ExitCode(1) }
-        let size = files.reduce(0) { $0 + $1.1.size }
-        let bar = ProgressBar(label: "uploading", total: size >> 10, unit: "KiB")
+        let bar = ProgressBar(label: "uploading", total: files.reduce(0) { $0 + $1.size } >> 10, unit: "KiB")
         let sent = Mutex(0)
-        for (file, contents) in files {
-            _ = try await client.upload(file, to: name, length: contents.size) {
-                let bytes = try contents.read()
+        for source in files {
+            let position = Mutex(0)
+            _ = try await client.upload(source.file, to: name, length: source.size) {
+                let bytes = try position.withLock { position in
+                    let bytes = try source.read(at: position)
+                    position += bytes?.count ?? 0
+                    return bytes
+                }
                 let total = sent.withLock {
                     $0 += bytes?.count ?? 0
                     return $0
@@ -39,14 +60,7 @@ struct GenerationPublishCommand: AsyncParsableCommand {
             }
         }
         bar.finish()
-        let published = try await client.publish(upload: name)
-        let info = try await Self.waitUntilBuilt(published, client)
-        try Output.show(info, asJSON: output.json) {
-            Table.generations([info]).print()
-            if info.state == .candidate {
-                Terminal.line("promote it with: letter generation promote \(info.number)")
-            }
-        }
+        return try await client.publish(upload: name)
     }
 
     private static func waitUntilBuilt(
@@ -59,8 +73,8 @@ struct GenerationPublishCommand: AsyncParsableCommand {
         while true {
             let answer = try await client.generations()
             guard let found = answer.generations.first(where: { $0.number == published.number }) else {
-                throw ControlFailure(
-                    "control.generation_gone", .notFound, "Generation \(published.number) is no longer there.",
+                throw ControlError(
+                    .generationGone, "Generation \(published.number) no longer exists.",
                     remedy: "See `letter generation list` and the daemon's log.")
             }
             info = found
@@ -76,10 +90,9 @@ struct GenerationPublishCommand: AsyncParsableCommand {
                 continue
             case .failed:
                 bar.finish()
-                throw info.failure?.failure(httpStatus: 500)
-                    ?? ControlFailure(
-                        "control.generation_failed", .invalid, "Generation \(info.number) could not be built.",
-                        remedy: "See the daemon's log.")
+                if let failure = info.failure { throw failure.failure(httpStatus: 500) }
+                throw ControlError(
+                    .generationFailed, "Generation \(info.number) could not be built.", remedy: "See the daemon's log.")
             }
             bar.finish()
             return info
@@ -88,54 +101,49 @@ struct GenerationPublishCommand: AsyncParsableCommand {
 }
 
 extension GenerationPublishCommand {
-    /// How long a build may stand still while the daemon reports a problem.
-    private static let patience = Duration.seconds(5)
+    /// How long a build may make no progress while the daemon reports a problem.
+    private static let standstill = Duration.seconds(5)
 
-    /// Ends the wait for a build that cannot go on, with what the daemon says is wrong.
+    /// Ends the wait for a build that cannot continue, with the problem that the daemon reports.
     private static func refuseStandstill(
         _ info: GenerationInfo, since moved: inout (items: Int, at: ContinuousClock.Instant), _ client: ControlClient
     ) async throws {
         if info.items != moved.items { moved = (info.items, .now) }
-        guard moved.at.duration(to: .now) > patience, let problem = try await client.status().problems.first else {
+        guard moved.at.duration(to: .now) > standstill, let problem = try await client.status().problems.first else {
             return
         }
-        throw ControlFailure(
-            problem.code, .temporary, "Generation \(info.number) is published but not built: \(problem.message)",
-            remedy: "\(problem.remedy) It is built as soon as that is mended; `letter generation list` shows it.")
+        throw RemoteFailure(
+            code: problem.code, kind: .temporary,
+            message: "Generation \(info.number) is published but not built: \(problem.message)",
+            remedy: "\(problem.remedy) It is built as soon as that is fixed; `letter generation list` shows it.")
     }
-}
 
-/// One file of a model, read piece by piece.
-private final class ModelFile: Sendable {
-    let size: Int
-    private let descriptor: Int32
-    private let path: String
+    /// One file of a model, read piece by piece.
+    private struct Source: Sendable {
+        let file: ModelFile
+        let size: Int
+        private let contents: OpenFile
 
-    init(_ path: String) throws {
-        self.path = path
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Self.failed(path) }
-        var information = stat()
-        guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
-            close(descriptor)
-            throw Self.failed(path)
+        /// Opens a file.
+        ///
+        /// - Throws: `letter.model_unreadable`; `control.body_too_large`.
+        init(_ file: ModelFile, of model: String) throws {
+            self.file = file
+            do {
+                contents = try OpenFile("\(model)/\(file.rawValue)", .read)
+                size = try contents.size()
+            } catch {
+                throw LetterError(
+                    .modelUnreadable, "The model in \(model) cannot be read.",
+                    remedy: "Give a model directory with manifest.json and tokenizer.safetensors.", cause: error)
+            }
+            guard size <= file.limit else { throw ControlError.tooLarge(file, bytes: size) }
         }
-        size = Int(information.st_size)
-    }
 
-    deinit { close(descriptor) }
-
-    /// The next bytes, or nil at the end.
-    func read() throws -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 256 << 10)
-        let count = Glibc.read(descriptor, &bytes, bytes.count)
-        guard count >= 0 else { throw Self.failed(path) }
-        return count == 0 ? nil : Array(bytes.prefix(count))
-    }
-
-    private static func failed(_ path: String) -> ControlFailure {
-        ControlFailure(
-            "letter.model_unreadable", .unavailable, "\(path) cannot be read: \(String(cString: strerror(errno))).",
-            remedy: "Name a model directory with manifest.json and tokenizer.safetensors.")
+        /// The bytes at `position`, at most 256 KiB; nil at the end.
+        func read(at position: Int) throws -> [UInt8]? {
+            let count = min(256 << 10, size - position)
+            return count > 0 ? try contents.read(at: position, count: count) : nil
+        }
     }
 }

@@ -3,13 +3,14 @@ import ControlAPI
 import ControlClient
 import Core
 
-/// `letter identifier`: items of identifiers.
+/// `letter identifier`: the items that have identifiers.
 struct IdentifierCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "identifier", abstract: "Look up the items of identifiers.",
-        discussion: "Exit status 1 if any of them belongs to no item; the answers are printed all the same.")
+        commandName: "identifier", abstract: "Look up the items that have these identifiers.",
+        discussion: "Exits with 1 if any of them belongs to no item; all answers are printed all the same.")
 
-    @Argument(help: "Identifiers, as 12-3-7-0 or <a_12><b_3><c_7><d_0>; - reads them from standard input, one a line.")
+    @Argument(
+        help: "Identifiers, as 12-3-7-0 or <a_12><b_3><c_7><d_0>; - reads them from standard input, one per line.")
     var codes: [String]
 
     @OptionGroup var connection: ConnectionOptions

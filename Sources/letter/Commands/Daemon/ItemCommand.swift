@@ -3,16 +3,16 @@ import ControlAPI
 import ControlClient
 import Core
 
-/// `letter item`: identifiers of items.
+/// `letter item`: the identifiers of items.
 struct ItemCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "item", abstract: "Look up the identifiers of items.",
-        discussion: "Exit status 1 if any of them has none; the answers are printed all the same.")
+        discussion: "Exits with 1 if any of them has no identifier; all answers are printed all the same.")
 
-    @Argument(help: "Item ids, as text or base64:…; - reads them from standard input, one a line.")
+    @Argument(help: "Item ids, as text or base64:…; - reads them from standard input, one per line.")
     var ids: [String]
 
-    @Flag(help: "Print one JSON object a line.")
+    @Flag(help: "Print JSON lines: one object per item.")
     var jsonLines = false
 
     @OptionGroup var connection: ConnectionOptions

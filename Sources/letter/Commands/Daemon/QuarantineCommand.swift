@@ -3,10 +3,10 @@ import ControlAPI
 import ControlClient
 import Core
 
-/// `letter quarantine`: items that cannot be encoded.
+/// `letter quarantine`: items whose records cannot be encoded.
 struct QuarantineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "quarantine", abstract: "List the items that cannot be encoded, and why.")
+        commandName: "quarantine", abstract: "List the items whose records cannot be encoded, and why.")
 
     @OptionGroup var page: PageOptions
     @OptionGroup var connection: ConnectionOptions

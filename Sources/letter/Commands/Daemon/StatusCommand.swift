@@ -3,10 +3,10 @@ import ControlAPI
 import ControlClient
 import Core
 
-/// `letter status`: how the daemon and its active generation are.
+/// `letter status`: the status of the daemon and its active generation.
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show how the daemon and its active generation are.")
+        commandName: "status", abstract: "Show the status of the daemon and its active generation.")
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions

@@ -1,8 +1,8 @@
 import ArgumentParser
 
-/// `letter trie`: what lies below a prefix.
+/// `letter trie`: the live identifiers below a prefix.
 struct TrieCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trie", abstract: "Look at the trie of live identifiers.",
+        commandName: "trie", abstract: "Show the trie of live identifiers.",
         subcommands: [TrieNextCommand.self, TrieItemsCommand.self])
 }

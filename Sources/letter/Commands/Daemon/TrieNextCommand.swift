@@ -3,12 +3,12 @@ import ControlAPI
 import ControlClient
 import Core
 
-/// `letter trie next`: which codes may follow a prefix.
+/// `letter trie next`: the codes that may follow a prefix.
 struct TrieNextCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "next", abstract: "Show which codes may follow a prefix, and how many items are below it.")
+        commandName: "next", abstract: "Show the codes that may follow a prefix, and the number of items below it.")
 
-    @Argument(help: "The prefix, as 12-3 or <a_12><b_3>; '' is the empty one.")
+    @Argument(help: "Prefix, as 12-3 or <a_12><b_3>; '' is the empty prefix.")
     var prefix: String
 
     @OptionGroup var connection: ConnectionOptions

@@ -2,16 +2,16 @@ import ArgumentParser
 import ControlAPI
 import ControlClient
 
-/// `letter wait`: until every commit so far is answered for.
+/// `letter wait`: waits until the daemon is up to date with every commit so far.
 struct WaitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait", abstract: "Wait until the daemon has caught up with the catalog.",
-        discussion: "Exit status 75 if that takes longer than the timeout.")
+        discussion: "Exits with 75 if that takes longer than the timeout.")
 
-    @Flag(help: "Wait until every commit so far is answered for.")
+    @Flag(help: "Wait until the index is up to date with every commit made so far. Required.")
     var caughtUp = false
 
-    @Option(help: "How long at most: 500ms, 30s, 5m or 1h.", transform: Self.seconds)
+    @Option(help: "Longest wait, such as 500ms, 30s, 5m or 1h. (default: 30s)", transform: Self.seconds)
     var timeout = 30.0
 
     @OptionGroup var connection: ConnectionOptions

@@ -2,36 +2,51 @@ import ArgumentParser
 import Tokenizer
 import TokenizerTraining
 
-/// Settings of a training run's stages before and after the paper's losses. What is not given is the preset's.
+/// Settings of the stages before and after the epochs with the paper's losses. The preset gives what is not set here.
 struct StageOptions: ParsableArguments {
-    @Option(help: "Of the epochs, the first so many train without quantisation, before codebooks are started.")
+    @Option(
+        help: ArgumentHelp(
+            "Number of epochs at the start that train without quantisation, before codebooks are initialised.",
+            valueName: "n"))
     var warmupEpochs: Int?
 
-    @Option(help: "Weight of the collaborative loss in the warm-up, in multiples of alpha.")
+    @Option(
+        help: ArgumentHelp(
+            "Weight of the collaborative loss in the warm-up, as a multiple of alpha.", valueName: "factor"))
     var warmupWeight: Float?
 
-    @Option(help: "Weight of the latent's mean square within the collaborative loss of the warm-up.")
+    @Option(
+        help: ArgumentHelp(
+            "Weight of the latent's mean square in the collaborative loss of the warm-up.", valueName: "weight"))
     var latentPenalty: Float?
 
-    @Option(help: "Of the epochs, the last so many train the decoder alone; encoder and codebooks are frozen.")
+    @Option(
+        help: ArgumentHelp(
+            "Number of epochs at the end that train the decoder alone, with encoder and codebooks frozen.",
+            valueName: "n"))
     var decoderEpochs: Int?
 
-    @Option(help: "Items in a batch of the warm-up and of the decoder's epochs.")
+    @Option(help: ArgumentHelp("Items in a batch of the warm-up and decoder epochs.", valueName: "n"))
     var outerBatch: Int?
 
-    @Option(help: "What CF embeddings are multiplied by after they were made unit length; 0 leaves them as they are.")
+    @Option(
+        help: ArgumentHelp(
+            "Factor by which CF embeddings are multiplied after scaling to unit length; 0 uses them unscaled.",
+            valueName: "factor"))
     var cfFactor: Float?
 
     @Option(
-        help: "When the encoder is frozen, codebooks from this level on (1 is the first) are made anew; 0 for none.")
+        help: ArgumentHelp(
+            "First level (from 1) whose codebook is refitted after the encoder is frozen, with all levels after it; 0 for none.",
+            valueName: "level"))
     var finalRefitLevel: Int?
 
     @Flag(
         inversion: .prefixedNo,
-        help: "The last two of them have codes of their own for items that would share an identifier.")
+        help: "In the final refit, reserve codes in the last two levels for items that would otherwise collide.")
     var separateLastLevels: Bool?
 
-    @Flag(inversion: .prefixedNo, help: "Bound the clusters' sizes when codebooks are made by k-means.")
+    @Flag(inversion: .prefixedNo, help: "Limit cluster sizes when k-means initialises codebooks.")
     var boundCodebooks: Bool?
 
     func validate() throws {
@@ -40,6 +55,7 @@ struct StageOptions: ParsableArguments {
         }
     }
 
+    /// Changes the settings that are given.
     func apply(to settings: inout TrainingSettings) {
         if let warmupEpochs { settings.warmupEpochs = warmupEpochs }
         if let warmupWeight { settings.warmupWeight = warmupWeight }

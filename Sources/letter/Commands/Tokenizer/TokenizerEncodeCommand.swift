@@ -1,44 +1,47 @@
 import ArgumentParser
+import Core
 import Files
 import Foundation
 import Tokenizer
-import Core
 
+/// `letter tokenizer encode`: computes the codes of a file of embeddings.
 struct TokenizerEncodeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "encode", abstract: "Write the codes of a file of embeddings.",
+        commandName: "encode", abstract: "Compute the codes of a file of embeddings.",
         discussion: """
-            The output is int32, items × levels: natural codes, before any collision is resolved; with --balance what \
-            the published balancing makes of them. It re-assigns the last code of items that collide, each group alone, \
-            in up to 20 rounds; items with equal embeddings stay together. Other embeddings in the file may change what \
-            an item gets, so it suits whole catalogs.
+            The output is int32, items × levels: the natural codes, before any collision is resolved.
+
+            --balance applies the published balancing to them: it reassigns the last codes of items that collide, one \
+            group at a time, in up to 20 rounds. Items with equal embeddings keep equal codes. The result for an item \
+            depends on the other embeddings in the file, so use it for whole catalogs.
             """)
 
     @Argument(help: "Directory of the model.")
     var model: String
 
-    @Option(help: "File of embeddings (.npy, one row an item).")
+    @Option(help: ArgumentHelp("File of embeddings (.npy), one row per item.", valueName: "file"))
     var embeddings: String
 
-    @Option(help: "File to write (.npy).")
+    @Option(help: ArgumentHelp("File to write (.npy).", valueName: "file"))
     var output: String
 
-    @Flag(help: "Part items that collide, as far as the last level can.")
+    @Flag(help: "Reassign the last codes of items that collide.")
     var balance = false
 
-    @Option(help: "Threads (default: one for each CPU). The codes do not depend on it.")
+    @Option(
+        help: ArgumentHelp("Number of threads, one per CPU if not given; has no effect on the codes.", valueName: "n"))
     var threads = ProcessInfo.processInfo.activeProcessorCount
 
     func validate() throws {
-        guard threads > 0 else { throw ValidationError("--threads is positive.") }
+        guard threads > 0 else { throw ValidationError("--threads must be positive.") }
     }
 
     func run() throws {
         let encoder = ParallelEncoder(model: try ModelDirectory.load(model), threads: threads)
         let file = try NumPyFile(embeddings)
         guard file.columns == encoder.model.inputWidth else {
-            throw CommandFailure(
-                "tokenizer.wrong_width", .invalid,
+            throw TokenizerCommandError(
+                .wrongWidth,
                 "\(embeddings) has embeddings of width \(file.columns); the model takes \(encoder.model.inputWidth).",
                 remedy: "Give embeddings of the model that the tokenizer was trained on.")
         }
@@ -50,9 +53,9 @@ struct TokenizerEncodeCommand: ParsableCommand {
         let begin = ContinuousClock.now
         try encoder.encode(count: file.rows, read: { try file.floats($0) }) { range, encoding in
             if let row = encoding.unusable.first {
-                throw CommandFailure(
-                    "tokenizer.not_finite", .invalid,
-                    "Row \(range.lowerBound + row) of \(embeddings) holds values that are not finite or too large.",
+                throw TokenizerCommandError(
+                    .notFinite,
+                    "Row \(range.lowerBound + row) of \(embeddings) has values that are not finite or too large.",
                     remedy: "Correct or remove it; nothing was written.")
             }
             codes += encoding.codes
@@ -68,8 +71,8 @@ struct TokenizerEncodeCommand: ParsableCommand {
             let outcome = try Balancing().balance(codes: codes, latents: latents, model: encoder.model)
             codes = outcome.codes
             Terminal.error(
-                "balanced: \(outcome.sharedBefore) items shared an identifier, \(outcome.sharedAfter) do after "
-                    + "\(outcome.rounds) rounds; \(outcome.moved) items have another last code\n")
+                "balanced: \(outcome.sharedBefore) items shared an identifier before, \(outcome.sharedAfter) after "
+                    + "\(outcome.rounds) rounds; \(outcome.moved) items have a new last code\n")
         }
         try NumPyFile.write(output, codes.map(Int32.init), columns: encoder.model.levels)
     }

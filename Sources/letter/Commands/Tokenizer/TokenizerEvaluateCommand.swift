@@ -1,60 +1,72 @@
 import ArgumentParser
+import Core
+import Datasets
 import Files
 import Foundation
 import Numerics
 import Tokenizer
 import TokenizerEvaluation
-import Core
-import Datasets
 
 extension Similarity: ExpressibleByArgument {
     init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+
+    static var allValueStrings: [String] { allCases.map { $0.rawValue.replacing("_", with: "-") } }
 }
 
+/// `letter tokenizer evaluate`: measures how well a tokenizer fits a catalog.
 struct TokenizerEvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluate", abstract: "Measure what a tokenizer makes of a catalog.",
+        commandName: "evaluate", abstract: "Measure how well a tokenizer fits a catalog.",
         discussion: """
-            Natural codes, before any collision policy: collisions, use of codes, errors, codes shared with the nearest \
-            neighbours, purity of prefixes. Docs/evaluation.md says how to read the figures, Schema/evaluation.md what \
-            the JSON holds.
+            Measures the natural codes, before any collision policy: collisions, use of codes, quantisation errors, codes \
+            shared with nearest neighbours, purity of prefixes. Docs/evaluation.md explains the figures; \
+            Schema/evaluation.md describes the JSON.
             """)
 
     @Argument(help: "Directory of the model.")
     var model: String
 
-    @Option(help: "Catalog to evaluate on.")
+    @Option(help: ArgumentHelp("Catalog to evaluate on.", valueName: "dir"))
     var catalog: String
 
     @OptionGroup var output: OutputOptions
 
-    @Option(help: "Write a report with figures too: one HTML file that needs nothing else.")
+    @Option(
+        help: ArgumentHelp("Also write a report with figures to this file (HTML, self-contained).", valueName: "file"))
     var html: String?
 
-    @Option(help: "Ids of items that training has not seen, one a line; their errors are reported apart.")
+    @Option(
+        help: ArgumentHelp(
+            "File with ids of items that were held out of training, one per line; their errors are reported separately.",
+            valueName: "file"))
     var heldOut: String?
 
-    @Option(help: "How near embeddings are: cosine or inner-product.")
+    @Option(help: "Similarity of embeddings.")
     var similarity = Similarity.cosine
 
-    @Option(help: "Field of the items' JSON that has their categories, such as categories.")
+    @Option(
+        help: ArgumentHelp(
+            "Field of the items' JSON that has their categories, such as categories.", valueName: "field"))
     var categoryField: String?
 
-    @Option(help: "File of items to take it from instead of the catalog: a JSON object with an \"id\" a line.")
+    @Option(
+        help: ArgumentHelp(
+            "File of items to read --category-field from, one JSON object with an \"id\" per line (default: the catalog).",
+            valueName: "file"))
     var items: String?
 
-    @Option(help: "Look for the neighbours of so many items at most.")
+    @Option(help: ArgumentHelp("Number of items at most whose nearest neighbours are searched.", valueName: "n"))
     var neighbourQueries = 20_000
 
-    @Option(help: "Threads of the search for neighbours (default: one for each CPU).")
+    @Option(help: ArgumentHelp("Number of threads of the neighbour search; one per CPU if not given.", valueName: "n"))
     var threads = ProcessInfo.processInfo.activeProcessorCount
 
     func validate() throws {
         guard neighbourQueries > 0, threads > 0 else {
-            throw ValidationError("--neighbour-queries and --threads are positive.")
+            throw ValidationError("--neighbour-queries and --threads must be positive.")
         }
         guard items == nil || categoryField != nil else {
-            throw ValidationError("--items goes with --category-field.")
+            throw ValidationError("--items needs --category-field.")
         }
     }
 
@@ -69,14 +81,14 @@ struct TokenizerEvaluateCommand: ParsableCommand {
         input.threads = threads
         input.unseen = try heldOut.map { try rows(listedIn: $0, of: data.ids) }
         input.categories = try categories(of: data.ids)
-        let bar = ProgressBar(label: "evaluating", total: 0, unit: "parts")
+        let bar = ProgressBar(label: "evaluating", total: 0, unit: "steps")
         defer { bar.finish() }
-        var parts = 0
-        let result = try Evaluator(model: tokenizer).evaluate(input) { part in
-            bar.update(parts, note: part)
-            parts += 1
+        var steps = 0
+        let result = try Evaluator(model: tokenizer).evaluate(input) { step in
+            bar.update(steps, note: step)
+            steps += 1
         }
-        bar.update(parts)
+        bar.update(steps)
         bar.finish()
         if let html {
             let report = HTMLReport(
@@ -98,8 +110,8 @@ struct TokenizerEvaluateCommand: ParsableCommand {
         return try readCategories(catalog: catalog, field: categoryField, of: ids)
     }
 
-    /// Rows of the ids that a file lists. An id that the catalog has not, or not in a form that can be encoded, is
-    /// passed over: a list of held-out items outlives some of them.
+    /// Rows of the ids that a file lists. Ids whose items are not in the catalog, or cannot be encoded, are ignored: some
+    /// held-out items may have been deleted since the list was made.
     private func rows(listedIn path: String, of ids: [ItemID]) throws -> [Int] {
         let rows = Dictionary(uniqueKeysWithValues: ids.enumerated().map { ($1, $0) })
         var found: Set<Int> = []
@@ -107,16 +119,16 @@ struct TokenizerEvaluateCommand: ParsableCommand {
             let line = line.last == 0x0D ? line.dropLast() : line
             guard !line.isEmpty else { continue }
             guard let text = String(validating: line, as: UTF8.self), let id = ItemID(text: text) else {
-                throw CommandFailure(
-                    "tokenizer.bad_item", .invalid, "Line \(number + 1) of \(path) is no item id.",
+                throw TokenizerCommandError(
+                    .badItem, "Line \(number + 1) of \(path) is not an item id.",
                     remedy: "An id has 1 to \(ItemID.maximumLength) bytes, as text or as base64:….")
             }
             if let row = rows[id] { found.insert(row) }
         }
         guard !found.isEmpty else {
-            throw CommandFailure(
-                "tokenizer.bad_item", .invalid, "None of the items that \(path) lists is in \(catalog).",
-                remedy: "Give the ids of this catalog's items, one a line.")
+            throw TokenizerCommandError(
+                .badItem, "None of the items that \(path) lists is in \(catalog).",
+                remedy: "Give ids of this catalog's items, one per line.")
         }
         return found.sorted()
     }

@@ -7,12 +7,12 @@ struct EvaluationTables {
     /// A table and what it shows.
     struct Section {
         var title: String
-        /// What the columns mean, for those who read the report; HTML is not allowed in it.
+        /// What the columns mean, for readers of the report; plain text, not HTML.
         var note: String
         var table: Table
     }
 
-    /// All tables that there are figures for.
+    /// All tables for which there are figures.
     private(set) var all: [Section] = []
 
     init(_ evaluation: Evaluation) {
@@ -27,10 +27,10 @@ struct EvaluationTables {
     /// Four significant digits.
     static func number(_ value: Double) -> String { String(format: abs(value) >= 1000 ? "%.0f" : "%#.4g", value) }
 
-    /// A share as a fraction.
+    /// A share as a fraction, `0.1234`.
     static func fraction(_ share: Double) -> String { String(format: "%.4f", share) }
 
-    /// `a`, `b`, … as tokens name the levels.
+    /// `a`, `b`, …: the names of the levels in tokens.
     static func level(_ level: Int) -> String { String(UnicodeScalar(UInt8(ascii: "a") + UInt8(min(level, 25)))) }
 
     private static func collisions(_ evaluation: Evaluation) -> Section {
@@ -43,10 +43,12 @@ struct EvaluationTables {
         add("distinct identifiers", found.distinct)
         add("items beyond the distinct identifiers", evaluation.items - found.distinct, found.rate)
         add("items that share an identifier", found.sharedItems, found.sharedRate)
-        add("… and could be told apart", found.separableItems, Double(found.separableItems) / Double(evaluation.items))
+        add(
+            "… in buckets with different embeddings", found.separableItems,
+            Double(found.separableItems) / Double(evaluation.items))
         add("identifiers that are shared", found.sharedBuckets)
         add("largest bucket", found.largestBucket)
-        add("99 % of buckets are at most", found.p99Bucket)
+        add("99th percentile of bucket size", found.p99Bucket)
         add("groups of equal embeddings", found.duplicates.groups)
         add("items in them", found.duplicates.items, Double(found.duplicates.items) / Double(evaluation.items))
         add(
@@ -56,8 +58,8 @@ struct EvaluationTables {
             title: "Collisions",
             note:
                 "Natural codes, before any collision policy. Items beyond the distinct identifiers: 1 − distinct / items, "
-                + "the collision rate of the paper. Items with equal embeddings cannot be told apart by any tokenizer; the "
-                + "last line counts them once.", table: table)
+                + "the collision rate of the paper. No tokenizer can distinguish items with equal embeddings; the last line "
+                + "counts them once.", table: table)
     }
 
     private static func usage(_ evaluation: Evaluation) -> Section {
@@ -72,9 +74,9 @@ struct EvaluationTables {
         return Section(
             title: "Use of codes",
             note:
-                "Of \(evaluation.codesPerLevel) codes a level. Perplexity is 2 to the power of the entropy: so many codes "
-                + "used alike would have the same entropy. Gini is over all codes, dead ones included: 0 when all are used "
-                + "alike. Largest is the share of items that have the most frequent code.", table: table)
+                "Of \(evaluation.codesPerLevel) codes per level. Perplexity is 2 to the power of the entropy: the number of "
+                + "equally frequent codes with the same entropy. Gini is computed over all codes, including dead ones: 0 if "
+                + "all are equally frequent. Largest is the share of items with the most frequent code.", table: table)
     }
 
     private static func errors(_ evaluation: Evaluation) -> Section {
@@ -88,19 +90,19 @@ struct EvaluationTables {
         add("items") { "\($0.items)" }
         add("latent embedding, mean ‖z‖²") { number($0.latentSquaredNorm) }
         for level in 0..<evaluation.levels {
-            add("left after level \(Self.level(level))") { number($0.residualSquaredNorms[level]) }
+            add("residual after level \(Self.level(level))") { number($0.residualSquaredNorms[level]) }
         }
-        add("left after all, of ‖z‖²") { percent($0.relativeQuantisationError) }
+        add("residual after all levels, of ‖z‖²") { percent($0.relativeQuantisationError) }
         add("quantisation error, median") { number($0.medianQuantisationError) }
-        add("quantisation error, 99 % at most") { number($0.p99QuantisationError) }
-        add("quantisation error, greatest") { number($0.greatestQuantisationError) }
+        add("quantisation error, 99th percentile") { number($0.p99QuantisationError) }
+        add("quantisation error, maximum") { number($0.greatestQuantisationError) }
         add("reconstruction, mean square") { $0.reconstruction.map { number($0.meanSquaredError) } }
         add("reconstruction, of ‖s‖²") { $0.reconstruction.map { percent($0.relativeError) } }
         return Section(
             title: "Quantisation and reconstruction",
             note:
-                "Squared lengths of what the levels leave of the latent embedding z, and of what the decoder misses of the "
-                + "scaled input s. The shares have no unit, so they compare between models.", table: table)
+                "Squared lengths of the residuals of the latent embedding z, and of the decoder's error on the scaled input s. "
+                + "The percentages have no unit, so they can be compared between models.", table: table)
     }
 
     private static func neighbours(_ evaluation: Evaluation) -> Section? {
@@ -119,16 +121,16 @@ struct EvaluationTables {
         return Section(
             title: "Codes shared with the nearest neighbour",
             note:
-                "Share of positions at which an item and its nearest neighbour (by \(names.first ?? "")) have the same "
-                + "code, as in Table 4 of the paper. By chance: what two items drawn at random share; few codes in use make "
-                + "both great.", table: table)
+                "Share of levels at which an item and its nearest neighbour (by \(names.first ?? "")) have the same code, as "
+                + "in Table 4 of the paper. By chance: the share for two random items; both are high if few codes are in "
+                + "use.", table: table)
     }
 
     private static func purity(_ purity: Evaluation.CategoryPurity) -> Section {
         let levels = purity.depths.first?.prefixes.count ?? 0
         var table = Table(.text("CATEGORY DEPTH"), .number("ITEMS"), .number("CATEGORIES"), .number("LARGEST"))
         for length in 1...max(1, levels) { table.columns.append(.number("\(length) CODE\(length == 1 ? "" : "S")")) }
-        // A depth with one category, such as the root, is pure whatever the codes are.
+        // A depth with a single category, such as the root, is always pure.
         for depth in purity.depths where depth.categories > 1 || purity.depths.count == 1 {
             table.rows.append(
                 ["\(depth.depth)", "\(depth.items)", "\(depth.categories)", String(format: "%.3f", depth.largestShare)]
@@ -137,8 +139,8 @@ struct EvaluationTables {
         return Section(
             title: "Purity of prefixes",
             note:
-                "Share of items whose category is the most frequent one among the items with the same first codes; behind "
-                + "the stroke the same after the categories were shuffled among the items. A prefix of one item is always pure, so only "
-                + "the difference tells something.", table: table)
+                "Share of items whose category is the most frequent one among the items with the same first codes; after the "
+                + "slash, the same with categories shuffled among the items. A prefix of a single item is always pure, so "
+                + "only the difference is meaningful.", table: table)
     }
 }

@@ -2,27 +2,30 @@ import ArgumentParser
 import Files
 import Tokenizer
 
+/// `letter tokenizer import`: makes a model directory from weights of another program.
 struct TokenizerImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Make a model of a file of weights that another program exported.",
+        commandName: "import", abstract: "Make a model from weights that another program exported.",
         discussion: """
-            Tensors are float32: encoder.N.weight (out, in), encoder.N.bias, codebook.L (codes, width), and decoder.N.… \
-            if it is kept. ReLU stands between the layers.
+            Tensors are float32: encoder.N.weight (out, in), encoder.N.bias, codebook.L (codes, width), and optionally \
+            decoder.N.…. There is a ReLU between the layers.
 
-            The state dict of the published RQ-VAE code is read too: encoder.mlp_layers.N.…, decoder.mlp_layers.N.… and \
+            Also reads the state dict of the published RQ-VAE code: encoder.mlp_layers.N.…, decoder.mlp_layers.N.… and \
             rq.vq_layers.N.embedding.weight, without batch normalisation.
             """)
 
-    @Argument(help: "The file of weights (.safetensors).")
+    @Argument(help: "File of weights (.safetensors).")
     var file: String
 
-    @Option(help: "Directory of the model to make.")
+    @Option(help: ArgumentHelp("Directory to write the model to; must not exist.", valueName: "dir"))
     var output: String
 
-    @Option(help: "What made the embeddings; recorded, never interpreted.")
+    @Option(
+        help: ArgumentHelp(
+            "Name of the model that produces the embeddings; recorded, not interpreted.", valueName: "name"))
     var embeddingModel: String?
 
-    @Flag(help: "Divide each embedding by its length before the encoder, as the exporting program did.")
+    @Flag(help: "Scale each embedding to unit length before the encoder, as the exporting program did.")
     var unitLength = false
 
     func run() throws {

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Tokenizer
 
+/// `letter tokenizer inspect`: shows a model.
 struct TokenizerInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Check a model and show what it is and where it comes from.")
+        commandName: "inspect", abstract: "Check a model, and show its format and provenance.")
 
     @Argument(help: "Directory of the model.")
     var model: String
@@ -11,7 +12,7 @@ struct TokenizerInspectCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        // Reads the weights too: what is shown has been checked.
+        // Reads the weights too, so that what is shown was checked.
         _ = try ModelDirectory.load(model)
         let manifest = try ModelDirectory.manifest(model)
         try Output.show(manifest, asJSON: output.json) {
@@ -23,7 +24,7 @@ struct TokenizerInspectCommand: ParsableCommand {
             let scaling = manifest.inputScaling
             table.add("scaling", "\(scaling.unitLength ? "unit length" : "as given") × \(scaling.factor)")
             table.add("embeddings by", manifest.provenance.embeddingModel ?? Output.nothing)
-            table.add("made by", manifest.provenance.createdBy)
+            table.add("created by", manifest.provenance.createdBy)
             if let seed = manifest.provenance.seed { table.add("seed", "\(seed)") }
             if let figures = manifest.provenance.figures {
                 table.add("trained on", "\(figures.items) items, \(figures.collaborativeItems) with CF embeddings")

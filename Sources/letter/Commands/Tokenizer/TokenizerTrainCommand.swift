@@ -1,85 +1,78 @@
 import ArgumentParser
-import Files
-import Numerics
-import Tokenizer
-import TokenizerTraining
 import Core
 import Datasets
+import Files
+import Tokenizer
+import TokenizerTraining
 
+/// `letter tokenizer train`: trains a tokenizer.
 struct TokenizerTrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Train a tokenizer on a catalog or on a file of embeddings.",
         discussion: """
-            The model appears under its name when it is finished, or not at all. The same data, settings and machine \
-            give the same model, also after --resume. On SIGTERM and SIGINT the run saves how far it has come and ends \
-            with status 75. What is kept is the epoch, measured in the second half, with the lowest collision rate.
+            The model directory appears when the model is finished, or not at all. The same data, settings and machine \
+            give the same model, also after --resume. On SIGTERM and SIGINT the run saves its progress and exits with 75. \
+            Of the epochs measured in the second half of the run, the one with the lowest collision rate is kept; if the \
+            run ends with a final refit or decoder epochs (the default), the last epoch is.
             """)
 
-    @Option(help: "Catalog to train on.")
+    @Option(help: ArgumentHelp("Catalog to train on.", valueName: "dir"))
     var catalog: String?
 
-    @Option(help: "File of semantic embeddings to train on instead (.npy, one row an item).")
+    @Option(
+        help: ArgumentHelp(
+            "File of semantic embeddings to train on instead (.npy), one row per item.", valueName: "file"))
     var embeddings: String?
 
-    @Option(help: "With --embeddings: file of CF embeddings (.npy, same rows; NaN for an item that has none).")
+    @Option(
+        help: ArgumentHelp(
+            "With --embeddings: file of CF embeddings (.npy) with the same rows; NaN for an item that has none.",
+            valueName: "file"))
     var cf: String?
 
-    @Option(help: "Directory of the model to make.")
+    @Option(help: ArgumentHelp("Directory to write the model to; must not exist.", valueName: "dir"))
     var output: String
 
-    @Flag(help: "Go on from the checkpoint, if there is one: to the same model as if nothing had ended the run.")
+    @Flag(help: "Resume from the checkpoint if there is one; the result is byte-identical to an uninterrupted run.")
     var resume = false
 
-    @Option(help: "File to save how far the run has come; OUTPUT.checkpoint if not given. Removed when it is finished.")
+    @Option(
+        help: ArgumentHelp(
+            "Checkpoint file (default: OUTPUT.checkpoint); removed when the run is finished.", valueName: "file"))
     var checkpoint: String?
 
-    @Option(help: "Seconds between two savings.")
+    @Option(help: ArgumentHelp("Seconds between two checkpoints.", valueName: "seconds"))
     var checkpointInterval = 60.0
 
-    @Option(help: "What made the embeddings; recorded, never interpreted.")
+    @Option(
+        help: ArgumentHelp(
+            "Name of the model that produced the embeddings; recorded, not interpreted.", valueName: "name"))
     var embeddingModel: String?
 
-    @Flag(help: "Print progress as JSON, one line an epoch, on standard output.")
+    @Flag(help: "Print progress as JSON lines on standard output, one per epoch.")
     var json = false
 
     @OptionGroup var choices: TrainingOptions
 
     func validate() throws {
         guard (catalog == nil) != (embeddings == nil) else {
-            throw ValidationError("Give one of --catalog and --embeddings.")
+            throw ValidationError("Give either --catalog or --embeddings.")
         }
         guard cf == nil || embeddings != nil else {
-            throw ValidationError("--cf goes with --embeddings; a catalog has its own.")
+            throw ValidationError("--cf needs --embeddings; a catalog has its own CF embeddings.")
         }
     }
 
     func run() throws {
-        // Before the long work, not after it.
-        guard !FileSystem.exists(output) else {
-            throw CommandFailure(
-                "tokenizer.output_exists", .conflict, "\(output) exists already.",
-                remedy: "Choose another --output, or remove what is there.")
-        }
-        let checkpoints = TrainingCheckpoints(
-            path: checkpoint ?? Self.checkpointPath(output), interval: checkpointInterval, resume: resume)
-        guard resume || !FileSystem.exists(checkpoints.path) else {
-            throw CommandFailure(
-                "tokenizer.checkpoint_exists", .conflict, "\(checkpoints.path) has an unfinished run.",
-                remedy: "Go on with --resume, or remove the file.")
-        }
+        let request = TrainingRequest(
+            settings: choices.settings, output: output, checkpoint: checkpoint, checkpointInterval: checkpointInterval,
+            resume: resume, embeddingModel: embeddingModel)
+        try request.check()
         StopSignal.listen()
-        // Of a run that was killed while it saved its state, or while it put the model in place.
-        try FileSystem.removeLeftovers(of: checkpoints.path)
-        try FileSystem.removeLeftovers(of: output)
-        let data = try read()
-        let settings = choices.settings
-        let trainer = try Trainer(
-            settings, semantic: data.semantic, collaborative: data.collaborative, collaborativeMask: data.mask,
-            embeddingModel: embeddingModel)
-        let bar = ProgressBar(label: "training", total: settings.epochs, unit: "epochs")
+        let bar = ProgressBar(label: "training", total: request.settings.epochs, unit: "epochs")
         defer { bar.finish() }
-        let model = try trainer.train(
-            checkpoints: checkpoints,
+        let model = try request.run(
+            reading: read,
             progress: { progress in
                 bar.begin(at: progress.epoch - 1)
                 try Output.show(progress, asJSON: json) {}
@@ -88,8 +81,6 @@ struct TokenizerTrainCommand: ParsableCommand {
             },
             stop: { StopSignal.isAsked })
         bar.finish()
-        try ModelDirectory.write(model, to: output)
-        try FileSystem.removeTree(checkpoints.path)
         if let figures = model.provenance.figures {
             Terminal.error(
                 "\(output): epoch \(figures.epoch) of \(figures.epochs), \(Self.percent(figures.collisionRate)) of "
@@ -97,24 +88,17 @@ struct TokenizerTrainCommand: ParsableCommand {
         }
     }
 
-    private func read() throws -> (semantic: any TrainingRows, collaborative: (any TrainingRows)?, mask: [Bool]) {
+    private func read() throws -> TrainingInput {
         if let catalog {
             let data = try CatalogMatrix(catalog: catalog)
-            return (data.semantic, data.collaborative, data.mask)
+            return TrainingInput(semantic: data.semantic, collaborative: data.collaborative, mask: data.mask)
         }
-        // Files are read batch by batch, where they stand.
+        // Files are read batch by batch during the training.
         let semantic = try NumPyFile(embeddings ?? "")
-        guard let cf else { return (semantic, nil, []) }
+        guard let cf else { return TrainingInput(semantic: semantic) }
         let collaborative = try NumPyFile(cf)
         let mask = try (0..<collaborative.rows).map { try collaborative.floats($0..<($0 + 1)).allSatisfy(\.isFinite) }
-        return (semantic, collaborative, mask)
-    }
-
-    /// Beside the model, whether or not its path ends with a slash.
-    private static func checkpointPath(_ output: String) -> String {
-        var trimmed = Substring(output)
-        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-        return "\(trimmed).checkpoint"
+        return TrainingInput(semantic: semantic, collaborative: collaborative, mask: mask)
     }
 
     private static func describe(_ losses: Losses) -> String {
@@ -124,7 +108,7 @@ struct TokenizerTrainCommand: ParsableCommand {
 
     private static func percent(_ share: Double) -> String { "\(short(100 * share)) %" }
 
-    /// Four significant digits or so.
+    /// About four significant digits.
     private static func short(_ value: Double) -> String {
         let scale = value.magnitude < 1 ? 1e4 : 1e2
         return "\((value * scale).rounded() / scale)"

@@ -9,107 +9,134 @@ extension GradientFlow: ExpressibleByArgument {
     var defaultValueDescription: String { rawValue.replacing("_", with: "-") }
 
     static var allValueStrings: [String] { allCases.map(\.defaultValueDescription) }
+
+    static var allValueDescriptions: [String: String] {
+        [
+            "as-published": "none, as in the published experiments",
+            "as-paper-reads": "that of the collaborative loss, as the text of the paper reads",
+        ]
+    }
 }
 
 extension TrainingPreset: ExpressibleByArgument {}
 
-/// Settings of a training run that the command line may change. What is not given is the preset's.
+/// Settings of a training run on the command line. The preset gives what is not set here.
 struct TrainingOptions: ParsableArguments {
     @Option(help: "Settings to start from: those that did best on real data, or the published ones.")
     var preset = TrainingPreset.recommended
 
     @Option(
-        help: """
-            Passes over all items (recommended: 320, published: 200), those of the warm-up and of the decoder alone \
-            included; recommended settings divide them among the three.
-            """)
+        help: ArgumentHelp(
+            """
+            Number of epochs, including warm-up and decoder epochs (recommended: 320, published: 200). The recommended \
+            preset divides them among the three stages.
+            """, valueName: "n"))
     var epochs: Int?
 
-    @Option(help: "Seed of everything random.")
+    @Option(help: ArgumentHelp("Seed of all random numbers.", valueName: "n"))
     var seed = TrainingSettings().seed
 
     @Option(
-        help: "Widths of the encoder between embedding and latent, such as 512,256,128,64; the decoder mirrors them.")
+        help: ArgumentHelp(
+            "Hidden widths of the encoder, such as 512,256,128,64; the decoder has them in reverse.", valueName: "list")
+    )
     var widths = WidthList(TrainingSettings().hiddenWidths)
 
-    @Option(help: "Width of the latent embedding; CF embeddings have it too.")
+    @Option(
+        help: ArgumentHelp("Width of the latent embedding; must be the width of the CF embeddings.", valueName: "n"))
     var latent = TrainingSettings().latentWidth
 
-    @Option(help: "Levels: codes in an identifier.")
+    @Option(help: ArgumentHelp("Number of levels, that is, codes in an identifier.", valueName: "n"))
     var levels = TrainingSettings().levels
 
-    @Option(help: "Codes of each level.")
+    @Option(help: ArgumentHelp("Number of codes of each level.", valueName: "n"))
     var codes = TrainingSettings().codesPerLevel
 
-    @Option(help: "Weight of the collaborative loss.")
+    @Option(help: ArgumentHelp("Weight of the collaborative loss.", valueName: "weight"))
     var alpha: Float?
 
-    @Option(help: "Weight of the diversity loss.")
+    @Option(help: ArgumentHelp("Weight of the diversity loss.", valueName: "weight"))
     var beta: Float?
 
-    @Option(help: "Epochs in which alpha rises from 0 to its value.")
+    @Option(help: ArgumentHelp("Number of epochs in which alpha rises from 0 to its value.", valueName: "n"))
     var alphaWarmup: Int?
 
-    @Option(help: "Epochs in which beta rises from 0 to its value.")
+    @Option(help: ArgumentHelp("Number of epochs in which beta rises from 0 to its value.", valueName: "n"))
     var betaWarmup: Int?
 
-    @Option(help: "Which gradients reach the codebooks: as-published, or as-paper-reads, the collaborative loss's too.")
+    @Option(
+        help: ArgumentHelp(
+            "Which gradients reach the codebooks, in addition to those of the codebook and diversity losses.",
+            valueName: "gradients"))
     var gradientFlow: GradientFlow?
 
     @Option(
-        help: """
-            Sharpness of the balanced assignment in training, one for each level, such as 0,0,0,0.003; 0 assigns the \
-            nearest code. One number is the last level's.
-            """)
+        help: ArgumentHelp(
+            """
+            Entropy weight (epsilon) of the balanced assignment in training for each level, such as 0,0,0,0.003; 0 \
+            assigns the nearest code. A single number is for the last level.
+            """, valueName: "list"))
     var sinkhorn: EpsilonList?
 
-    @Option(help: "Epochs between two re-seedings of codes that no item has; 0 for none.")
+    @Option(help: ArgumentHelp("Epochs between two re-seedings of unused codes; 0 for never.", valueName: "n"))
     var reseedInterval: Int?
 
-    @Option(help: "Epochs between two refits of all codebooks by constrained k-means; 0 for none.")
+    @Option(
+        help: ArgumentHelp(
+            "Epochs between two refits of all codebooks by constrained k-means; 0 for never.", valueName: "n"))
     var refitInterval: Int?
 
-    @Option(help: "Items in a batch.")
+    @Option(help: ArgumentHelp("Items in a batch.", valueName: "n"))
     var batch: Int?
 
-    @Option(help: "Step size of AdamW.")
+    @Option(help: ArgumentHelp("Learning rate of AdamW.", valueName: "rate"))
     var learningRate: Double?
 
-    @Option(help: "Share of the step size that is left in the last epoch; it falls evenly.")
+    @Option(
+        help: ArgumentHelp(
+            "Learning rate in the last epoch, as a fraction of --learning-rate; it falls linearly.",
+            valueName: "fraction"))
     var finalLearningRate: Double?
 
-    @Option(help: "Weight decay of AdamW.")
+    @Option(help: ArgumentHelp("Weight decay of AdamW.", valueName: "weight"))
     var weightDecay: Double?
 
-    @Option(help: "Epochs between two measurements of the collision rate.")
+    @Option(help: ArgumentHelp("Epochs between two measurements of the collision rate.", valueName: "n"))
     var evaluationInterval: Int?
 
-    @Option(help: "End when so many measurements in a row were not lower than the lowest before; 0 runs all epochs.")
+    @Option(
+        help: ArgumentHelp(
+            "Stop after this many measurements in a row without a lower collision rate; 0 runs all epochs.",
+            valueName: "n"))
     var patience: Int?
 
     @OptionGroup var stages: StageOptions
 
-    @Option(help: "Threads of matrix products; another number may change the last bits.")
+    @Option(
+        help: ArgumentHelp(
+            "Number of threads of matrix products; another number may change the last bits of the model.",
+            valueName: "n"))
     var threads = TrainingSettings().threads
 
     @Option(
-        help:
-            "What embeddings are multiplied by after they were made unit length; published: the root of their width.")
+        help: ArgumentHelp(
+            "Factor by which embeddings are multiplied after scaling to unit length (published: the square root of their width).",
+            valueName: "factor"))
     var inputFactor: Float?
 
-    @Flag(help: "Train on embeddings as they are, instead of at unit length times a factor.")
+    @Flag(help: "Train on unscaled embeddings, instead of unit length times a factor.")
     var noScaling = false
 
     func validate() throws {
         guard inputFactor == nil || !noScaling else {
-            throw ValidationError("--input-factor and --no-scaling contradict each other.")
+            throw ValidationError("--input-factor and --no-scaling exclude each other.")
         }
         if let factor = inputFactor, !(factor > 0 && factor.isFinite) {
             throw ValidationError("--input-factor must be positive.")
         }
     }
 
-    /// The settings they amount to.
+    /// The settings: the preset's, changed by the options.
     var settings: TrainingSettings {
         var settings = TrainingSettings(preset, epochs: epochs)
         func set<T>(_ path: WritableKeyPath<TrainingSettings, T>, _ value: T?) {
@@ -121,7 +148,7 @@ struct TrainingOptions: ParsableArguments {
         settings.levels = levels
         settings.codesPerLevel = codes
         settings.threads = threads
-        // A preset's ε are for four levels; other numbers of levels take the first.
+        // A preset has ε for four levels; with fewer levels the first of them are used.
         settings.upperSinkhornEpsilons = Array(settings.upperSinkhornEpsilons.prefix(max(0, levels - 1)))
         settings.finalRefitLevel = min(settings.finalRefitLevel, max(0, levels))
         if let sinkhorn {
@@ -148,7 +175,7 @@ struct TrainingOptions: ParsableArguments {
     }
 }
 
-/// Positive numbers with commas between them.
+/// Positive whole numbers, separated by commas.
 struct WidthList: ExpressibleByArgument {
     let values: [Int]
 
@@ -163,7 +190,7 @@ struct WidthList: ExpressibleByArgument {
     var defaultValueDescription: String { values.map(String.init).joined(separator: ",") }
 }
 
-/// Numbers that are not negative, with commas between them.
+/// Numbers that are not negative, separated by commas.
 struct EpsilonList: ExpressibleByArgument {
     let values: [Double]
 

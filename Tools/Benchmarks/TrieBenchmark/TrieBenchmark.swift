@@ -1,26 +1,29 @@
 import ArgumentParser
+import Core
 import Files
 import FoundationEssentials
 import Glibc
 import IdentifierIndex
 import Synchronization
+import TestSupport
 import Trie
-import Core
 
-/// `letter index benchmark`, hidden: how fast the trie in memory is, and how large. Docs/benchmarks.md has its figures.
-struct IndexBenchmarkCommand: ParsableCommand {
+/// Measures the speed and size of the trie in memory. Docs/benchmarks.md has the figures.
+@main
+struct TrieBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "benchmark", abstract: "Measure the trie in memory on random identifiers.", shouldDisplay: false)
+        commandName: "trie", abstract: "Measure the trie in memory on random identifiers.")
 
-    @Option(help: "Identifiers of the trie.") var items = 10_000_000
-    @Option(help: "Levels.") var levels = 4
-    @Option(help: "Codes a level.") var codes = 256
-    @Option(help: "Prefixes of a batch.") var batch = 256
-    @Option(help: "Items of the dictionary and the database that it is compared with; 0: none.") var compared = 200_000
+    @Option(help: "Number of identifiers in the trie.") var items = 10_000_000
+    @Option(help: "Number of levels.") var levels = 4
+    @Option(help: "Codes per level.") var codes = 256
+    @Option(help: "Prefixes per batch.") var batch = 256
+    @Option(help: "Items of the dictionary and the database to compare with; 0 for no comparison.")
+    var compared = 200_000
 
     func run() throws {
         let empty = Self.residentBytes()
-        var random = SplitMix(state: 1)
+        var random = SeededGenerator(seed: 1)
         var snapshot: TrieSnapshot
         do {
             let identifiers = Self.identifiers(items, levels: levels, codes: codes, &random)
@@ -35,11 +38,11 @@ struct IndexBenchmarkCommand: ParsableCommand {
         Self.line("resident", "\(Self.perItem(Self.residentBytes() - empty, items)) bytes an item")
         Self.line("arrays", "\(Self.perItem(snapshot.byteCount, items)) bytes an item")
         try measureFile(&snapshot, empty: empty)
-        measureQuestions(snapshot, "trie", &random)
+        measureQueries(snapshot, "trie", &random)
         if compared > 0 { try compare(&random) }
     }
 
-    /// Writes the trie, and reads it.
+    /// Measures writing the trie to a file, and reading it.
     private func measureFile(_ snapshot: inout TrieSnapshot, empty: Int) throws {
         let path = "/tmp/letter-benchmark-\(getpid()).trie"
         defer { unlink(path) }
@@ -55,8 +58,8 @@ struct IndexBenchmarkCommand: ParsableCommand {
         Self.line("resident after loading", "\(Self.perItem(Self.residentBytes() - empty, items)) bytes an item")
     }
 
-    /// Asks batches of prefixes that are there, as a beam search does at each step.
-    private func measureQuestions(_ snapshot: TrieSnapshot, _ name: String, _ random: inout SplitMix) {
+    /// Queries batches of existing prefixes, as a beam search does at each step.
+    private func measureQueries(_ snapshot: TrieSnapshot, _ name: String, _ random: inout SeededGenerator) {
         var lists = TrieSuccessors()
         var masks = TrieMasks(width: codes)
         for depth in 0..<levels {
@@ -87,14 +90,14 @@ struct IndexBenchmarkCommand: ParsableCommand {
         }
     }
 
-    /// The same from a dictionary of prefixes and from the database.
-    private func compare(_ random: inout SplitMix) throws {
+    /// Measures the same queries on a dictionary of prefixes and on the database.
+    private func compare(_ random: inout SeededGenerator) throws {
         let identifiers = Self.identifiers(compared, levels: levels, codes: codes, &random)
         var builder = TrieBuilder(levels: levels, identifiers: identifiers.count)
         for identifier in identifiers { try builder.append(identifier) }
         let snapshot = TrieSnapshot(counting: builder.finish())
         Self.line("compared, of \(compared) items", "")
-        measureQuestions(snapshot, "trie", &random)
+        measureQueries(snapshot, "trie", &random)
 
         let before = Self.residentBytes()
         var children: [Identifier: [Code]] = [:]
@@ -153,15 +156,17 @@ struct IndexBenchmarkCommand: ParsableCommand {
         return index
     }
 
-    /// Asked about collisions alone, of which there are none.
+    /// Used only for collisions, of which there are none.
     private struct NoDistances: ItemDistances {
         func distances(row: Int, below prefix: Identifier, into result: inout [Float]) {}
     }
 
     // MARK: - Numbers
 
-    /// Distinct identifiers, in order.
-    private static func identifiers(_ count: Int, levels: Int, codes: Int, _ random: inout SplitMix) -> [Identifier] {
+    /// Distinct random identifiers, sorted.
+    private static func identifiers(_ count: Int, levels: Int, codes: Int, _ random: inout SeededGenerator)
+        -> [Identifier]
+    {
         var values: [UInt64] = []
         while values.count < count {
             for _ in 0..<(count - values.count) {
@@ -186,8 +191,8 @@ struct IndexBenchmarkCommand: ParsableCommand {
         }
     }
 
-    /// A prefix that is there.
-    private static func path(_ snapshot: TrieSnapshot, _ depth: Int, _ random: inout SplitMix) -> Identifier {
+    /// A random prefix of the trie.
+    private static func path(_ snapshot: TrieSnapshot, _ depth: Int, _ random: inout SeededGenerator) -> Identifier {
         var prefix = Identifier()
         for _ in 0..<depth {
             let children = snapshot.children(of: prefix)
@@ -195,18 +200,6 @@ struct IndexBenchmarkCommand: ParsableCommand {
             prefix.append(children[Int(random.next() % UInt64(children.count))])
         }
         return prefix
-    }
-
-    private struct SplitMix {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
     }
 
     private static func time<R>(_ body: () throws -> R) rethrows -> (R, Double) {
@@ -225,7 +218,7 @@ struct IndexBenchmarkCommand: ParsableCommand {
         (Double(bytes) / Double(items) * 100).rounded() / 100
     }
 
-    /// Bytes of the process in memory.
+    /// Resident memory of the process, in bytes.
     private static func residentBytes() -> Int {
         guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
         let fields = text.split(separator: " ")
@@ -233,6 +226,6 @@ struct IndexBenchmarkCommand: ParsableCommand {
     }
 
     private static func line(_ name: String, _ value: String) {
-        Terminal.line(name + String(repeating: " ", count: max(1, 34 - name.count)) + value)
+        print(name + String(repeating: " ", count: max(1, 34 - name.count)) + value)
     }
 }
