@@ -107,7 +107,7 @@ let package = Package(
             ], swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: common),
+        .target(name: "TestSupport", dependencies: ["Core"], path: "Tests/TestSupport", swiftSettings: common),
         .target(
             name: "TokenizerFixtures", dependencies: ["Files", "Numerics", "Tokenizer"],
             path: "Tests/TokenizerFixtures", resources: [.copy("Fixtures")], swiftSettings: common),
