@@ -61,6 +61,7 @@ let package = Package(
         target("Core", [], settings: common + [release]),
         target("Files", ["CLinux", "Core"], settings: hot),
         target("Numerics", ["CKernels", "COpenBLAS", "Core"], settings: hot),
+        target("KernelSelection", ["Numerics"]),
         target("Autodiff", ["Numerics"], settings: hot),
 
         // The tokenizer: what the daemon needs, and what only `letter` does.
@@ -102,7 +103,7 @@ let package = Package(
             name: "letter",
             dependencies: [
                 "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Generations",
-                "IdentifierIndex", "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation",
+                "IdentifierIndex", "KernelSelection", "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation",
                 "TokenizerTraining", "Trie", arguments,
             ], swiftSettings: common),
 
@@ -114,6 +115,7 @@ let package = Package(
         tests("Core", ["Core"]),
         tests("Files", ["Core", "Files"]),
         tests("Numerics", ["Numerics"]),
+        tests("KernelSelection", ["KernelSelection", "Numerics"]),
         tests("Autodiff", ["Autodiff", "Numerics"]),
         tests("Tokenizer", ["Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures"]),
         tests(

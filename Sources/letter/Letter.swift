@@ -1,6 +1,6 @@
 import ArgumentParser
 import Glibc
-import Numerics
+import KernelSelection
 import Core
 
 /// The command line.
@@ -31,17 +31,16 @@ struct Letter: AsyncParsableCommand {
             CommandGroup(name: "Working on files", subcommands: [CatalogCommand.self, TokenizerCommand.self]),
         ])
 
-    /// What must happen before anything else in the process does.
-    static func prepare(_ arguments: [String]) {
-        // Only these verbs multiply matrices; the others should not pay for a second start.
-        if arguments.first == "tokenizer" { BLASKernels.reexecuteWithBestKernels() }
-    }
+    /// The subcommands that multiply matrices, and the one that reports with which kernels they do. The others do not pay
+    /// for executing the program twice.
+    private static let usesKernels: Set<String> = ["tokenizer", "doctor"]
 
     static func main() async {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        prepare(arguments)
+        let arguments = takeSocket(Array(CommandLine.arguments.dropFirst()))
+        // May execute the program again, so nothing else comes before it.
+        if let verb = arguments.first, usesKernels.contains(verb) { KernelSelection.apply() }
         do {
-            var command = try parseAsRoot(takeSocket(arguments))
+            var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlAPI
 import ControlClient
+import KernelSelection
 
 /// `letter doctor`: whether all is well with a daemon and its files.
 struct DoctorCommand: AsyncParsableCommand {
@@ -19,8 +20,18 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 
+    /// Whether this program, which trains, uses the best of OpenBLAS's kernels. The daemon cannot know, because it does not
+    /// use OpenBLAS.
+    private static var kernels: Check {
+        let report = KernelSelection.report
+        return Check(
+            subject: "letter", name: "kernels", outcome: report.isBest ? .ok : .failed,
+            detail: "OpenBLAS: \(report.detail)", remedy: report.remedy)
+    }
+
     func run() async throws {
-        try await connection.client().doctor(deep: deep).report(asJSON: output.json)
+        let answer = try await connection.client().doctor(deep: deep)
+        try ChecksAnswer(checks: answer.checks + [Self.kernels]).report(asJSON: output.json)
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Files
+import KernelSelection
 import Numerics
 import Tokenizer
 import TokenizerTraining
@@ -67,6 +68,8 @@ struct TokenizerTrainCommand: ParsableCommand {
                 "tokenizer.checkpoint_exists", .conflict, "\(checkpoints.path) has an unfinished run.",
                 remedy: "Go on with --resume, or remove the file.")
         }
+        let kernels = KernelSelection.report
+        Terminal.error("\(kernels.line)\n")
         StopSignal.listen()
         // Of a run that was killed while it saved its state, or while it put the model in place.
         try FileSystem.removeLeftovers(of: checkpoints.path)
@@ -82,7 +85,7 @@ struct TokenizerTrainCommand: ParsableCommand {
             checkpoints: checkpoints,
             progress: { progress in
                 bar.begin(at: progress.epoch - 1)
-                try Output.show(progress, asJSON: json) {}
+                try Output.show(ProgressLine(progress, kernels), asJSON: json) {}
                 let rate = progress.collisionRate.map { ", \(Self.percent($0)) collide" } ?? ""
                 bar.update(progress.epoch, note: "\(Self.describe(progress.losses))\(rate)")
             },
@@ -128,5 +131,27 @@ struct TokenizerTrainCommand: ParsableCommand {
     private static func short(_ value: Double) -> String {
         let scale = value.magnitude < 1 ? 1e4 : 1e2
         return "\((value * scale).rounded() / scale)"
+    }
+}
+
+/// A line of `--json`: the progress, and the kernels in use.
+private struct ProgressLine: Encodable {
+    private let progress: TrainingProgress
+    private let kernels: KernelReport
+
+    init(_ progress: TrainingProgress, _ kernels: KernelReport) {
+        (self.progress, self.kernels) = (progress, kernels)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case kernels
+        case bestKernels = "best_kernels"
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        try progress.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(kernels.inUse, forKey: .kernels)
+        try container.encode(kernels.best, forKey: .bestKernels)
     }
 }
