@@ -37,7 +37,8 @@ struct CatalogVerifyCommand: ParsableCommand {
         progress.update(report.items)
         progress.finish()
         // Read last, so that a bad CF record is told after the embeddings' faults.
-        let collaborative = try reader.collaborativeEmbeddings().count
+        var collaborative = 0
+        try reader.forEachCollaborativeEmbedding { _, _ in collaborative += 1 }
         try Output.show(report, asJSON: output.json) {
             for fault in report.faults { Terminal.line("\(fault.item.text): \(fault.reason)") }
             Terminal.line(
