@@ -61,6 +61,7 @@ let package = Package(
         target("Core", [], settings: common + [release]),
         target("Files", ["CLinux", "Core"], settings: hot),
         target("Numerics", ["CKernels", "COpenBLAS", "Core"], settings: hot),
+        target("KernelSelection", ["Numerics"]),
         target("Autodiff", ["Numerics"], settings: hot),
 
         // The tokenizer: what the daemon needs, and what only `letter` does.
@@ -100,8 +101,8 @@ let package = Package(
         .executableTarget(
             name: "letter",
             dependencies: [
-                "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Numerics", "TextEmbedding",
-                "Tokenizer", "TokenizerEvaluation", "TokenizerTraining", arguments,
+                "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "KernelSelection",
+                "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation", "TokenizerTraining", arguments,
             ], swiftSettings: common),
 
         // Benchmarks, which Tools/Benchmarks runs; not products.
@@ -111,13 +112,14 @@ let package = Package(
             path: "Tools/Benchmarks/TrieBenchmark", swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: common),
+        .target(name: "TestSupport", dependencies: ["Core"], path: "Tests/TestSupport", swiftSettings: common),
         .target(
             name: "TokenizerFixtures", dependencies: ["Files", "Numerics", "Tokenizer"],
             path: "Tests/TokenizerFixtures", resources: [.copy("Fixtures")], swiftSettings: common),
         tests("Core", ["Core"]),
         tests("Files", ["Core", "Files"]),
         tests("Numerics", ["Numerics"]),
+        tests("KernelSelection", ["KernelSelection", "Numerics"]),
         tests("Autodiff", ["Autodiff", "Numerics"]),
         tests("Tokenizer", ["Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures"]),
         tests(

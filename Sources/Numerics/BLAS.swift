@@ -2,13 +2,15 @@ import COpenBLAS
 
 /// Matrix products by OpenBLAS.
 ///
-/// A large product is parted among as many threads as `Parallel` may use, each of which computes a part of its own with one
-/// thread of OpenBLAS: its own threads wait for each other within every product, which costs a quarter of the speed.
-/// Results may differ in the last bits between numbers of threads.
+/// A large product is split into ranges of rows or columns, one for each thread that `Parallel` may use, and each thread
+/// multiplies its own range with one thread of OpenBLAS. OpenBLAS's own threads wait for each other within every product,
+/// which costs a quarter of the speed. Results may differ in the last bits between numbers of threads.
 package enum BLAS {
-    /// C ← α · op(A) · op(B) + β · C, where op transposes or not. C must have the product's size. 2mnk operations.
+    /// C ← α · op(A) · op(B) + β · C, where op(A) is A or Aᵀ, (m, k), and op(B) is B or Bᵀ, (k, n). 2mnk operations.
     ///
-    /// With β = 0, C's elements are not read.
+    /// With β = 0 the elements of C are not read.
+    ///
+    /// - Precondition: the inner sizes agree, and C is (m, n).
     package static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, alpha: Float = 1, beta: Float = 0,
         into c: inout Matrix
@@ -28,7 +30,7 @@ package enum BLAS {
             a.withPointer { a, _ in
                 b.withPointer { b, _ in
                     nonisolated(unsafe) let (a, b, c) = (a, b, c)
-                    // The longer side is parted, so that the parts are as square as can be.
+                    // The longer side is split, so that the products are as square as possible.
                     let byRows = m >= n
                     Parallel.ranges(max(m, n), width: min(m, n) * k / operationsOfElement, alignment: 16) { range in
                         let (start, count) = (range.lowerBound, range.count)
@@ -46,13 +48,15 @@ package enum BLAS {
         }
     }
 
-    /// Multiply-adds of a product that take about as long as a step of an elementwise loop.
+    /// How many multiply-adds of a product take about as long as one element of an elementwise loop.
     private static let operationsOfElement = 32
 
-    /// OpenBLAS starts no threads of its own.
+    /// Makes OpenBLAS use the calling thread only; evaluated once, before the first product.
     static let oneThread: Void = openblas_set_num_threads(1)
 
-    /// The product of two matrices, newly made.
+    /// The product op(A) · op(B) as a new matrix.
+    ///
+    /// - Precondition: the inner sizes agree.
     package static func product(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false
     ) -> Matrix {
@@ -64,9 +68,9 @@ package enum BLAS {
 
 /// Products in double precision, for the costs of assignments.
 package enum BLAS64 {
-    /// A · Bᵀ: all inner products of the m rows of A (m, k) with the n rows of B (n, k), (m, n), row by row.
+    /// A · Bᵀ, (m, n), row by row: the inner products of all rows of A, (m, k), with all rows of B, (n, k). 2mnk operations.
     ///
-    /// - Precondition: the elements fill the matrices.
+    /// - Precondition: `a` has m · k elements and `b` has n · k.
     package static func products(_ a: [Double], rows m: Int, _ b: [Double], rows n: Int, width k: Int) -> [Double] {
         precondition(a.count == m * k && b.count == n * k, "the elements do not fill the matrices")
         guard m > 0, n > 0, k > 0 else { return [Double](repeating: 0, count: m * n) }

@@ -1,33 +1,37 @@
-/// The cheapest assignment of points to clusters whose sizes are bounded: a transportation problem, solved exactly.
+/// The cheapest assignment of points to clusters of bounded size: a transportation problem, solved exactly.
 ///
-/// Bradley, Bennett and Demiriz (2000) make the assignment step of constrained k-means a minimum-cost flow. A point has
-/// one unit, so the flow lives on a small graph: the clusters, and one node that stands for "a place within the bounds".
-/// Moving the point p from cluster a to b is an arc of cost c(p, b) − c(p, a), and of all points of a only the one for
-/// which that is least matters. Starting from a flow that is optimal for some prices, successive shortest paths (Dijkstra
-/// over reduced costs) mend one unit each where a cluster has too many or too few. Good prices to start from, such as
-/// those of the last round of k-means, leave little to mend.
+/// min Σₚ c(p, cluster of p), so that lowest ≤ size of each cluster ≤ highest.
 ///
-/// All in double; the result is optimal to rounding, and `dualityGap` says by how much it could at most be improved.
+/// Bradley, Bennett and Demiriz (2000) write the assignment step of constrained k-means as a minimum-cost flow. Each point
+/// is one unit of flow, so a small graph is enough: a node for each cluster, and a common node for the free capacity within
+/// the bounds. Moving point p from cluster a to b is an arc of cost c(p, b) − c(p, a); of all points of a, only the one with
+/// the least cost matters. The solver starts from a flow that is optimal for some prices but violates the bounds, and each
+/// shortest path (Dijkstra over reduced costs) moves one unit from a cluster with too many points, or to one with too few.
+/// With good starting prices, such as those of the last round of k-means, few paths are needed.
+///
+/// All numbers are double. The result is optimal up to rounding, and `dualityGap` is an upper bound on what is left to gain.
 package struct BoundedTransport: Sendable {
     /// The cluster of each point.
     package let cluster: [Int32]
-    /// How many points each cluster has.
+    /// The number of points in each cluster.
     package let sizes: [Int]
-    /// The price of each cluster: each point is in a cluster of least cost + price. Positive only where a cluster is
-    /// full, negative only where it has as few as it may.
+    /// The price of each cluster, the dual variable of its bounds: every point is in a cluster with the least cost + price.
+    /// A price is positive only if its cluster is as large as allowed, and negative only if it is as small as allowed.
     package let prices: [Double]
-    /// Σ cost of each point in its cluster.
+    /// Σₚ c(p, cluster of p).
     package let cost: Double
-    /// The cost minus the dual value of the prices: no assignment within the bounds is cheaper by more.
+    /// The cost minus the dual value of the prices: no assignment within the bounds is cheaper by more than this.
     package let dualityGap: Double
-    /// Units mended: shortest paths searched.
+    /// The number of shortest paths, each of which moved one unit.
     package let paths: Int
 
-    /// Solves for the costs (points, count), row by row. O(points · count + paths · count²) at worst, and a path usually
-    /// looks at few of the clusters. Memory: twice the costs at most, and 12 count² bytes.
+    /// Solves for the costs (points, count), row by row. O(points · count + paths · count²) in the worst case; most paths
+    /// visit few clusters. Memory: at most twice the costs, and 12 count² bytes.
     ///
-    /// - Parameter startingPrices: prices to start from; nil for none.
-    /// - Precondition: the bounds leave room: `lowest * count <= points <= highest * count`, and every cost is finite.
+    /// - Parameters:
+    ///   - bounds: the least and the greatest size of a cluster.
+    ///   - startingPrices: the prices to start from; nil for zeros.
+    /// - Precondition: an assignment exists, `lowest * count <= points <= highest * count`, and every cost is finite.
     package init(
         costs: [Double], points: Int, count: Int, sizes bounds: ClosedRange<Int>, startingPrices: [Double]? = nil
     ) {
@@ -40,7 +44,7 @@ package struct BoundedTransport: Sendable {
         costs.withUnsafeBufferPointer { solver.solve($0) }
         let common = solver.potential[count]
         let size = costs.reduce(0) { max($0, abs($1)) }
-        // A price that is nought but for rounding is nought: it must not force a bound in a later start.
+        // A price that is zero up to rounding becomes zero. Otherwise it would force a cluster to a bound in a later start.
         let prices = (0..<count).map { index in
             let price = solver.potential[index] - common
             return abs(price) <= 1e-13 * size ? 0 : price
@@ -59,38 +63,40 @@ package struct BoundedTransport: Sendable {
     }
 }
 
-/// The working state of one solution; owns its memory.
+/// The working state of one solution. It owns its memory.
 private final class TransportSolver {
     private let points: Int
     private let count: Int
-    /// Columns of `gain`: `count`, padded to whole lanes.
+    /// The distance between rows of `gain`: `count`, rounded up to a multiple of eight.
     private let stride: Int
     private let lowest: Int
     private let highest: Int
     private var costs: UnsafePointer<Double>
-    /// Whether rows of the costs are whole lanes, so that they may be read eight at a time.
+    /// Whether `count` is a multiple of eight, so that rows of the costs may be read eight elements at a time.
     private let wide: Bool
     let cluster: UnsafeMutablePointer<Int32>
-    /// Members of each cluster, and each point's place among them.
+    /// The points of each cluster.
     private(set) var members: [[Int32]]
-    private let place: UnsafeMutablePointer<Int32>
-    /// gain[a, b]: least c(p, b) − c(p, a) over the members p of a, and which p that is.
+    /// The position of each point in `members`.
+    private let position: UnsafeMutablePointer<Int32>
+    /// gain[a, b]: the least c(p, b) − c(p, a) over the points p of a.
     private let gain: UnsafeMutablePointer<Double>
+    /// mover[a, b]: the point p with that cost.
     private let mover: UnsafeMutablePointer<Int32>
-    /// Places that a cluster's price says it fills, within the bounds.
+    /// The size that a cluster's price asks for, within the bounds.
     private let filled: UnsafeMutablePointer<Int>
-    /// What a node has too many; negative: too few. The last node is the common one.
+    /// Units that a node has too many; negative if it has too few. The last node is the common one.
     private let excess: UnsafeMutablePointer<Int>
-    /// Prices, with the common node's last.
+    /// The prices, that of the common node last.
     let potential: UnsafeMutablePointer<Double>
     private(set) var paths = 0
-    // Dijkstra's labels. A node that is done has its distance in `final` and infinity in `distance`, so that the search
-    // for the nearest open node is one minimum.
+    // Dijkstra's labels. A finished node has its distance in `final` and infinity in `distance`, so that the search for the
+    // nearest open node is a plain minimum.
     private let distance: UnsafeMutablePointer<Double>
     private let final: UnsafeMutablePointer<Double>
     private let previous: UnsafeMutablePointer<Int32>
     private var scanned: [Int] = []
-    private var renewed: [Int] = []
+    private var stale: [Int] = []
 
     init(points: Int, count: Int, bounds: ClosedRange<Int>, prices: [Double]?) {
         (self.points, self.count) = (points, count)
@@ -106,7 +112,7 @@ private final class TransportSolver {
         potential = allocate(count + 1, 0)
         costs = UnsafePointer(potential)
         cluster = allocate(points, 0)
-        place = allocate(points, 0)
+        position = allocate(points, 0)
         gain = allocate(count * stride, .infinity)
         mover = allocate(count * stride, -1)
         filled = allocate(count, 0)
@@ -119,12 +125,12 @@ private final class TransportSolver {
 
     deinit {
         for memory in [gain, potential, distance, final] { memory.deallocate() }
-        for memory in [cluster, place, mover, previous] { memory.deallocate() }
+        for memory in [cluster, position, mover, previous] { memory.deallocate() }
         filled.deallocate()
         excess.deallocate()
     }
 
-    /// Solves; the costs are used only during the call.
+    /// Solves; the costs are not kept after the call.
     func solve(_ source: UnsafeBufferPointer<Double>) {
         guard let base = source.baseAddress else { return }
         costs = base
@@ -138,7 +144,7 @@ private final class TransportSolver {
 
     // MARK: - Start
 
-    /// Gives each point to the cluster of least cost + price, and each cluster the fill that its price asks for.
+    /// Assigns each point to the cluster with the least cost + price, and sets the size that each price asks for.
     private func start() {
         for point in 0..<points {
             let row = costs + point * count
@@ -147,7 +153,7 @@ private final class TransportSolver {
                 (best, least) = (column, row[column] + potential[column])
             }
             cluster[point] = Int32(truncatingIfNeeded: best)
-            place[point] = Int32(truncatingIfNeeded: members[best].count)
+            position[point] = Int32(truncatingIfNeeded: members[best].count)
             members[best].append(Int32(truncatingIfNeeded: point))
         }
         for column in 0..<count {
@@ -160,7 +166,7 @@ private final class TransportSolver {
         excess[count] -= points
     }
 
-    /// Lets a member of a cluster make that cluster's moves cheaper. O(count).
+    /// Takes a point of cluster `source` into account in that cluster's cheapest moves. O(count).
     private func offer(_ point: Int32, from source: Int) {
         let row = costs + Int(point) * count
         let own = row[source]
@@ -186,19 +192,19 @@ private final class TransportSolver {
         }
     }
 
-    /// Finds the cheapest moves from a cluster anew that a point which has left it made. O(size · count) at worst.
-    private func renewGains(of source: Int, without point: Int32) {
+    /// Recomputes the cheapest moves from a cluster that used a point which has left it. O(size · count) in the worst case.
+    private func recomputeGains(of source: Int, without point: Int32) {
         let (gain, mover) = (gain + source * stride, mover + source * stride)
-        renewed.removeAll(keepingCapacity: true)
+        stale.removeAll(keepingCapacity: true)
         for column in 0..<count where mover[column] == point {
             gain[column] = .infinity
             mover[column] = -1
-            renewed.append(column)
+            stale.append(column)
         }
         for member in members[source] {
             let row = costs + Int(member) * count
             let own = row[source]
-            renewed.withUnsafeBufferPointer { columns in
+            stale.withUnsafeBufferPointer { columns in
                 for column in columns where row[column] - own < gain[column] {
                     gain[column] = row[column] - own
                     mover[column] = member
@@ -209,15 +215,15 @@ private final class TransportSolver {
 
     // MARK: - Shortest paths
 
-    /// The open node of least distance, −1 if none can be reached.
+    /// The open node with the least distance; −1 if none can be reached.
     private func nearest() -> Int {
         var (node, least) = (-1, Double.infinity)
         for other in 0...count where distance[other] < least { (node, least) = (other, distance[other]) }
         return node
     }
 
-    /// Sends one unit along a shortest path: from a node with too many to the nearest with too few, or, backward, to a
-    /// node with too few from the nearest with too many. O(count) for each node nearer than that one.
+    /// Sends one unit along a shortest path: from `root`, which has too many, to the nearest node with too few; or, if not
+    /// `forward`, to `root`, which has too few, from the nearest node with too many. O(count) for each node that is nearer.
     private func augment(from root: Int, forward: Bool) {
         for node in 0...count {
             distance[node] = .infinity
@@ -232,9 +238,9 @@ private final class TransportSolver {
             scanned.append(end)
             if forward { relaxForward(end) } else { relaxBackward(end) }
             end = nearest()
-            precondition(end >= 0, "the bounds leave room, so a path exists")
+            precondition(end >= 0, "an assignment within the bounds exists, so a path does")
         }
-        // Nodes nearer than the end change their prices, so that the path's arcs cost nothing.
+        // The prices of the nodes that are nearer than the end change, so that the arcs of the path have reduced cost 0.
         let length = distance[end]
         for node in scanned { potential[node] += forward ? length - final[node] : final[node] - length }
         var node = end
@@ -248,7 +254,7 @@ private final class TransportSolver {
         paths += 1
     }
 
-    /// Lowers the label of a node that is not done.
+    /// Lowers the label of a node that is not finished.
     @inline(__always) private func label(_ other: Int, _ value: Double, from node: Int) {
         if value < distance[other], final[other] == .infinity {
             distance[other] = value
@@ -256,7 +262,7 @@ private final class TransportSolver {
         }
     }
 
-    /// Labels what one arc leads to from `node`. Reduced costs are not negative but for rounding.
+    /// Labels the nodes that an arc leads to from `node`. Reduced costs are negative by rounding alone, hence the max.
     private func relaxForward(_ node: Int) {
         let (base, own) = (final[node], potential[node])
         if node == count {
@@ -270,7 +276,7 @@ private final class TransportSolver {
         }
     }
 
-    /// Labels what leads to `node` by one arc.
+    /// Labels the nodes from which an arc leads to `node`.
     private func relaxBackward(_ node: Int) {
         let (base, own) = (final[node], potential[node])
         if node == count {
@@ -297,18 +303,18 @@ private final class TransportSolver {
         }
     }
 
-    /// Moves a point, and keeps both clusters' cheapest moves.
+    /// Moves a point, and updates the cheapest moves of both clusters.
     private func move(_ point: Int32, from: Int, to: Int) {
-        let hole = Int(place[Int(point)])
+        let gap = Int(position[Int(point)])
         let last = members[from].removeLast()
         if last != point {
-            members[from][hole] = last
-            place[Int(last)] = Int32(truncatingIfNeeded: hole)
+            members[from][gap] = last
+            position[Int(last)] = Int32(truncatingIfNeeded: gap)
         }
-        place[Int(point)] = Int32(truncatingIfNeeded: members[to].count)
+        position[Int(point)] = Int32(truncatingIfNeeded: members[to].count)
         members[to].append(point)
         cluster[Int(point)] = Int32(truncatingIfNeeded: to)
-        renewGains(of: from, without: point)
+        recomputeGains(of: from, without: point)
         offer(point, from: to)
     }
 }

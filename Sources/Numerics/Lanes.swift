@@ -1,6 +1,7 @@
 import Glibc
 
-/// Eight floats at a time. Sums are taken lane by lane and then across, so a result depends on the numbers alone.
+/// Eight floats that are computed together. A sum is computed as eight interleaved sums that are added at the end, so its
+/// bits depend on the numbers alone and not on the CPU.
 typealias Lanes = SIMD8<Float>
 
 extension SIMD8<Float> {
@@ -13,11 +14,13 @@ extension SIMD8<Float> {
     }
 }
 
-/// e^x with an error of about 2 units in the last place; 0 below −87, infinity is never returned (x is cut at 88).
+/// e^x with an error of about 2 units in the last place; 0 below −87, and never infinity, because x is limited to 88.
+///
+/// x = n ln 2 + r with a whole n and |r| ≤ ½ ln 2; a polynomial gives e^r, and 2ⁿ is made from n's bits.
 @inline(__always) func exponential(_ input: Lanes) -> Lanes {
     let raised = input.replacing(with: -87, where: input .< -87)
     let x = raised.replacing(with: 88, where: raised .> 88)
-    // n = round(x / ln 2), by adding and subtracting 1.5 · 2²³; its bits then hold n.
+    // n = round(x / ln 2), by adding and subtracting 1.5 · 2²³: the low bits of `shifted` are n.
     let shifted = x * 1.442_695_04 + 12_582_912
     let n = shifted - 12_582_912
     let r = (x - n * 0.693_359_375) - n * (-2.121_944_4e-4)
@@ -32,7 +35,7 @@ extension SIMD8<Float> {
     return (value * power).replacing(with: 0, where: input .< -87)
 }
 
-/// Σ xᵢ
+/// Σ xᵢ, in eight interleaved sums. O(count).
 func sum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     var lanes = Lanes()
     var i = 0
@@ -48,7 +51,7 @@ func sum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     return total
 }
 
-/// Σ xᵢ yᵢ
+/// Σ xᵢ yᵢ, in eight interleaved sums. O(count).
 @inline(__always) func dot(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
     var lanes = Lanes()
     var i = 0
@@ -64,7 +67,7 @@ func sum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     return total
 }
 
-/// Σ (xᵢ − yᵢ)²
+/// Σ (xᵢ − yᵢ)², in eight interleaved sums. O(count).
 @inline(__always) func squaredDistance(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int) -> Float {
     var lanes = Lanes()
     var i = 0

@@ -1,12 +1,14 @@
 extension Matrix {
-    /// x ← factor · x
+    /// x ← factor · x. O(elements).
     package mutating func scale(by factor: Float) {
         withMutablePointer { x, count in
             for i in 0..<count { x[i] *= factor }
         }
     }
 
-    /// x ← x + factor · y, of the same size.
+    /// x ← x + factor · y. O(elements).
+    ///
+    /// - Precondition: both have the same size.
     package mutating func add(_ other: Matrix, scaledBy factor: Float = 1) {
         precondition(rows == other.rows && columns == other.columns, "sizes differ")
         withMutablePointer { x, count in
@@ -18,7 +20,7 @@ extension Matrix {
         }
     }
 
-    /// Makes it a copy of another, in its own storage.
+    /// x ← y, keeping the storage of x. O(elements).
     package mutating func copy(_ other: Matrix) {
         resize(rows: other.rows, columns: other.columns)
         withMutablePointer { x, count in
@@ -26,7 +28,9 @@ extension Matrix {
         }
     }
 
-    /// x ← base + (target − base), rounded as the straight-through estimator's forward pass rounds.
+    /// x ← base + (target − base), the value of the straight-through estimator z + sg[e − z] with its rounding. O(elements).
+    ///
+    /// - Precondition: both have the same size.
     package mutating func straightThrough(_ base: Matrix, to target: Matrix) {
         precondition(base.rows == target.rows && base.columns == target.columns, "sizes differ")
         resize(rows: base.rows, columns: base.columns)
@@ -39,7 +43,9 @@ extension Matrix {
         }
     }
 
-    /// Adds a bias to every row, and with `rectify` replaces what is negative by zero. One pass.
+    /// xᵢ ← xᵢ + b for every row i; with `rectify`, negative results become zero (ReLU). One pass over the elements.
+    ///
+    /// - Precondition: the bias is (1, columns).
     package mutating func addBias(_ bias: Matrix, rectify: Bool) {
         precondition(bias.rows == 1 && bias.columns == columns, "the bias has another width")
         let (rows, columns) = (rows, columns)
@@ -62,14 +68,17 @@ extension Matrix {
         }
     }
 
-    /// Replaces what is negative by zero.
+    /// x ← max(x, 0), element by element (ReLU); NaN stays. O(elements).
     package mutating func rectify() {
         withMutablePointer { x, count in
             for i in 0..<count { x[i] = x[i] < 0 ? 0 : x[i] }
         }
     }
 
-    /// Sets to zero where `output`, of the same size, is not positive: the gradient of ReLU.
+    /// Sets elements to zero where `output` is not positive: turns the gradient by ReLU's output into that by its input.
+    /// O(elements).
+    ///
+    /// - Precondition: both have the same size.
     package mutating func mask(wherePositive output: Matrix) {
         precondition(rows == output.rows && columns == output.columns, "sizes differ")
         withMutablePointer { x, count in
@@ -90,7 +99,9 @@ extension Matrix {
         }
     }
 
-    /// Adds the sums of another's columns to this one row: the gradient of a bias.
+    /// x ← x + Σᵢ yᵢ over the rows of `other`: the gradient of a bias. O(elements of `other`).
+    ///
+    /// - Precondition: this matrix is (1, columns of `other`).
     package mutating func addColumnSums(of other: Matrix) {
         precondition(rows == 1 && columns == other.columns, "the widths differ")
         let width = columns
@@ -106,7 +117,10 @@ extension Matrix {
         }
     }
 
-    /// Adds each row of `other`, times `factor`, to the row of this one that `indices` names: gather's gradient.
+    /// Adds row i of `other`, times `factor`, to row `indices[i]` of this matrix: the gradient of `gather`. O(elements of
+    /// `other`).
+    ///
+    /// - Precondition: there is an index for each row of `other`, every index is a row, and the widths are the same.
     package mutating func scatterAdd(_ other: Matrix, to indices: [Int], scaledBy factor: Float = 1) {
         precondition(other.rows == indices.count && other.columns == columns, "sizes differ")
         let (width, height) = (columns, rows)
@@ -121,7 +135,9 @@ extension Matrix {
         }
     }
 
-    /// Subtracts from each row the row of `table` that `indices` names: the residuals a level leaves.
+    /// Subtracts row `indices[i]` of `table` from row i: the residuals after a level of the codebook `table`. O(elements).
+    ///
+    /// - Precondition: there is an index for each row, every index is a row of `table`, and the widths are the same.
     package mutating func subtract(rows indices: [Int], of table: Matrix) {
         precondition(rows == indices.count && columns == table.columns, "sizes differ")
         let width = columns
@@ -136,7 +152,7 @@ extension Matrix {
         }
     }
 
-    /// Divides each row by its Euclidean length, then multiplies by `factor`; a row of zeros stays.
+    /// xᵢ ← factor · xᵢ / ‖xᵢ‖ for every row i; a row of zeros stays as it is. O(elements).
     package mutating func normaliseRows(factor: Float) {
         let (rows, columns) = (rows, columns)
         withMutablePointer { x, _ in

@@ -1,18 +1,20 @@
 import Glibc
 
 extension Matrix {
-    /// ‖xᵢ‖² of every row.
+    /// ‖xᵢ‖² of every row i, (rows). O(elements).
     package func squaredNorms() -> [Float] {
         withPointer { x, _ in (0..<rows).map { dot(x + $0 * columns, x + $0 * columns, columns) } }
     }
 
-    /// Mean of (x − y)² over all elements; 0 if there are none.
+    /// The mean of (x − y)² over all elements; 0 if there are none. O(elements).
+    ///
+    /// - Precondition: both have the same size.
     package func meanSquaredError(_ other: Matrix) -> Float {
         precondition(rows == other.rows && columns == other.columns, "sizes differ")
         guard !values.isEmpty else { return 0 }
         return withPointer { x, count in
             other.withPointer { y, _ in
-                // By rows in double, so that the error does not grow with the size.
+                // The sums of the rows are added in double, so that the error does not grow with the number of rows.
                 var total = 0.0
                 for row in 0..<rows {
                     total += Double(squaredDistance(x + row * columns, y + row * columns, columns))
@@ -22,7 +24,9 @@ extension Matrix {
         }
     }
 
-    /// x ← x + factor · (a − b), all of one size: the gradient of a mean squared error.
+    /// x ← x + factor · (a − b): the gradient of a mean squared error. O(elements).
+    ///
+    /// - Precondition: all three have the same size.
     package mutating func addDifference(_ a: Matrix, _ b: Matrix, scaledBy factor: Float) {
         precondition(rows == a.rows && columns == a.columns && rows == b.rows && columns == b.columns, "sizes differ")
         withMutablePointer { x, count in
@@ -36,12 +40,14 @@ extension Matrix {
         }
     }
 
-    /// Replaces each row of logits by its softmax and returns the mean of −log softmax[target] over the rows that count.
+    /// Replaces each row of logits by its softmax, and returns the cross-entropy: the mean of −log softmax[target] over the
+    /// rows that have a target. O(elements).
     ///
     /// - Parameters:
-    ///   - targets: a column for each row; a negative one leaves its row out of the mean and makes its softmax zero.
-    ///   - excluded: for each row a column that is left out of its softmax, negative for none; nil for none at all.
-    /// - Returns: the mean (0 if no row counts), and how many rows count.
+    ///   - targets: a column for each row; a row with a negative one is left out of the mean, and its softmax becomes zero.
+    ///   - excluded: a column for each row that is left out of the row's softmax, negative for none; nil excludes nothing.
+    /// - Returns: the mean (0 if no row has a target), and the number of rows that have one.
+    /// - Precondition: there is a target, and with `excluded` an excluded column, for each row; all are columns.
     package mutating func softmaxCrossEntropy(targets: [Int], excluded: [Int]?) -> (loss: Float, counted: Int) {
         precondition(targets.count == rows && (excluded?.count ?? rows) == rows, "a target is needed for each row")
         let (rows, columns) = (rows, columns)
@@ -64,11 +70,14 @@ extension Matrix {
             }
         }
         let counted = targets.count { $0 >= 0 }
-        // In the order of the rows, whoever computed them.
+        // Added in the order of the rows, so that the mean does not depend on the number of threads.
         return (counted == 0 ? 0 : Float(losses.reduce(0, +) / Double(counted)), counted)
     }
 
-    /// Squared distances ‖xᵢ‖² + ‖yⱼ‖² − 2⟨xᵢ, yⱼ⟩ of all rows to all rows of `other`, into `result` (resized).
+    /// Squared distances ‖xᵢ‖² + ‖yⱼ‖² − 2⟨xᵢ, yⱼ⟩ of all rows x to all rows y of `other`, into `result`, which becomes
+    /// (rows, rows of `other`). By one matrix product, so the last bits of a distance may depend on the other rows.
+    ///
+    /// - Precondition: the widths are the same.
     package func squaredDistances(to other: Matrix, into result: inout Matrix) {
         precondition(columns == other.columns, "the widths differ")
         result.resize(rows: rows, columns: other.rows)
@@ -88,7 +97,7 @@ extension Matrix {
     }
 }
 
-/// Replaces logits by their softmax and returns −log softmax[target].
+/// Replaces logits y by softmax(y)ⱼ = exp(yⱼ − max y) / Σₖ exp(yₖ − max y), and returns −log softmax(y)[target].
 private func softmax(_ y: UnsafeMutablePointer<Float>, _ count: Int, target: Int) -> Double {
     let (greatest, logit) = (maximum(y, count), y[target])
     var lanes = Lanes()
@@ -111,7 +120,7 @@ private func softmax(_ y: UnsafeMutablePointer<Float>, _ count: Int, target: Int
     return Double(logf(sum)) + (Double(greatest) - Double(logit))
 }
 
-/// The greatest of `count` numbers.
+/// The greatest of `count` numbers; NaN is passed over.
 private func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     var greatest = -Float.infinity
     var lanes = Lanes(repeating: -.infinity)

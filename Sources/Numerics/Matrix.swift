@@ -1,24 +1,26 @@
-/// A matrix of Float, row by row; a vector is a matrix of one row.
+/// A matrix of Float, stored row by row; a vector is a matrix of one row.
 ///
-/// A value. Operations of this module that change one take it `inout` and work in place: a matrix that has one owner is
-/// never copied, and none of them allocates unless it says so.
+/// It is a value type. Operations that change a matrix work in place and allocate only where their comment says so; Swift
+/// copies the elements only if another variable shares them.
 package struct Matrix: Sendable, Equatable {
-    /// How many rows there are.
+    /// Number of rows.
     package private(set) var rows: Int
-    /// How many elements a row has.
+    /// Number of elements in a row.
     package private(set) var columns: Int
-    /// The elements, row by row; always `rows * columns` of them.
+    /// The elements, row by row: `rows * columns` of them.
     package private(set) var values: [Float]
 
-    /// All zeros. O(rows · columns).
+    /// A matrix of zeros. O(rows · columns).
+    ///
+    /// - Precondition: neither size is negative.
     package init(rows: Int, columns: Int) {
-        precondition(rows >= 0 && columns >= 0, "a matrix has no negative size")
+        precondition(rows >= 0 && columns >= 0, "a matrix cannot have a negative size")
         self.rows = rows
         self.columns = columns
         values = [Float](repeating: 0, count: rows * columns)
     }
 
-    /// These elements, row by row. O(1).
+    /// A matrix of these elements, row by row. O(1).
     ///
     /// - Precondition: there are `rows * columns` of them.
     package init(rows: Int, columns: Int, _ values: [Float]) {
@@ -31,7 +33,9 @@ package struct Matrix: Sendable, Equatable {
     /// The empty matrix.
     package init() { self.init(rows: 0, columns: 0) }
 
-    /// An element. O(1).
+    /// One element. O(1).
+    ///
+    /// - Precondition: the row and the column exist.
     package subscript(row: Int, column: Int) -> Float {
         get {
             precondition(column >= 0 && column < columns, "column out of range")
@@ -43,13 +47,15 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// The elements of a row. O(1).
+    /// The elements of one row. O(1).
+    ///
+    /// - Precondition: the row exists.
     package func row(_ row: Int) -> ArraySlice<Float> { values[(row * columns)..<((row + 1) * columns)] }
 
     /// Whether every element is finite. O(elements).
     package var isFinite: Bool { values.allSatisfy(\.isFinite) }
 
-    /// Changes the size and leaves the elements unspecified. Allocates only to grow beyond its greatest size so far.
+    /// Changes the size; the elements are unspecified afterwards. Allocates only if the new size is the largest so far.
     package mutating func resize(rows: Int, columns: Int) {
         let count = rows * columns
         if values.count > count {
@@ -61,7 +67,7 @@ package struct Matrix: Sendable, Equatable {
         self.columns = columns
     }
 
-    /// Sets every element. O(elements).
+    /// Sets every element to one value. O(elements).
     package mutating func fill(_ value: Float) {
         withMutablePointer { pointer, count in
             Parallel.ranges(count, alignment: 16) { range in
@@ -70,9 +76,9 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// Copies an array into the rows from `row` on. O(values).
+    /// Copies an array over the rows that begin at `row`. O(elements copied).
     ///
-    /// - Precondition: the values are whole rows and fit.
+    /// - Precondition: the elements end within the matrix.
     package mutating func setRows(from row: Int, _ source: ArraySlice<Float>) {
         let start = row * columns
         precondition(row >= 0 && start + source.count <= values.count, "rows out of range")
@@ -83,7 +89,7 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// Copies rows `indices` of `source`, in that order, resizing to hold just them.
+    /// Becomes the rows `indices` of `source`, in that order: (indices, columns of `source`). O(elements copied).
     ///
     /// - Precondition: every index is a row of `source`.
     package mutating func gather(_ indices: [Int], of source: Matrix) {
@@ -99,7 +105,7 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// Mutable elements, for this module only.
+    /// Calls `body` with the elements and their number; for this module only.
     mutating func withMutablePointer<R>(_ body: (UnsafeMutablePointer<Float>, Int) throws -> R) rethrows -> R {
         try values.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else {
@@ -110,7 +116,7 @@ package struct Matrix: Sendable, Equatable {
         }
     }
 
-    /// Elements, for this module only.
+    /// Calls `body` with the elements, read-only, and their number; for this module only.
     func withPointer<R>(_ body: (UnsafePointer<Float>, Int) throws -> R) rethrows -> R {
         try values.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else {

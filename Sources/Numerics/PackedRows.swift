@@ -1,21 +1,9 @@
 import CKernels
 
-/// The vectors of a processor that products with frozen rows may use. All give the same bits.
-package enum VectorKind: Int32, Sendable, CaseIterable {
-    case avx512, avx2, plain
-
-    /// Whether this processor has them.
-    package var isSupported: Bool { letter_has_vectors(rawValue) != 0 }
-
-    /// Those that this processor has, the widest first.
-    package static let supported = allCases.filter(\.isSupported)
-    /// The widest that this processor has.
-    package static let widest = supported.first ?? .plain
-}
-
-/// Floats at a multiple of 64 bytes, where no vector spans two cache lines.
+/// Floats whose address is a multiple of 64 bytes, so that no SIMD register is loaded from two cache lines.
 ///
-/// Unchecked Sendable: `PackedRows` writes one before anybody else sees it, `Panels` is of one thread at a time.
+/// Unchecked Sendable: `PackedRows` writes them before it shares them and never again, and `Panels` is used by one thread at
+/// a time.
 final class AlignedFloats: @unchecked Sendable {
     let pointer: UnsafeMutablePointer<Float>
     let count: Int
@@ -30,15 +18,15 @@ final class AlignedFloats: @unchecked Sendable {
     deinit { UnsafeMutableRawPointer(pointer).deallocate() }
 }
 
-/// Columns of numbers, (rows, columns), in panels of 32: the form in which `PackedRows` multiplies them. Scratch memory
-/// of one thread.
+/// A matrix (rows, columns) stored in panels of 32 columns: the layout that `PackedRows` multiplies. Scratch memory of one
+/// thread.
 package final class Panels {
-    /// Columns of a panel.
+    /// Columns in a panel.
     package static let width = Int(LETTER_PANEL)
 
-    /// Numbers of a column.
+    /// Elements in a column.
     package private(set) var rows = 0
-    /// Columns in use; the rest of the last panel holds anything.
+    /// Columns in use; the others of the last panel hold unspecified values.
     package private(set) var columns = 0
     private var storage: AlignedFloats
 
@@ -46,13 +34,13 @@ package final class Panels {
     var count: Int { (columns + Self.width - 1) / Self.width }
     var pointer: UnsafeMutablePointer<Float> { storage.pointer }
 
-    /// Room for so many numbers in so many columns each. O(rows · columns).
+    /// Zeros. O(rows · columns).
     package init(rows: Int, columns: Int) {
         storage = AlignedFloats(count: Self.floats(rows, columns), repeating: 0)
         (self.rows, self.columns) = (rows, columns)
     }
 
-    /// Numbers of a panel: `PackedRows` writes whole blocks.
+    /// Floats in a panel: the rows are rounded up, because `PackedRows` writes whole blocks.
     private static func panelCount(_ rows: Int) -> Int {
         (rows + PackedRows.block - 1) / PackedRows.block * PackedRows.block * width
     }
@@ -61,19 +49,19 @@ package final class Panels {
         (columns + width - 1) / width * panelCount(rows)
     }
 
-    /// Where a column begins; its numbers are `width` apart.
+    /// The first element of a column; the others follow at a distance of `width`.
     private func start(_ column: Int) -> UnsafeMutablePointer<Float> {
         pointer + column / Self.width * Self.panelCount(rows) + column % Self.width
     }
 
-    /// Changes the size; the numbers are then unspecified. Allocates only to grow beyond its greatest size so far.
+    /// Changes the size; the elements are unspecified afterwards. Allocates only if the new size is the largest so far.
     package func resize(rows: Int, columns: Int) {
         let floats = Self.floats(rows, columns)
         if floats > storage.count { storage = AlignedFloats(count: floats, repeating: 0) }
         (self.rows, self.columns) = (rows, columns)
     }
 
-    /// Makes each row of a matrix a column. O(elements).
+    /// Becomes the transpose of a matrix: row i is column i of the panels. O(elements).
     package func set(_ matrix: Matrix) {
         resize(rows: matrix.columns, columns: matrix.rows)
         let (rows, width) = (rows, Self.width)
@@ -90,7 +78,7 @@ package final class Panels {
         }
     }
 
-    /// Appends the columns, one after the other, to an array. O(elements).
+    /// Appends the columns, one after another, to an array. O(elements).
     package func appendColumns(to output: inout [Float]) {
         for column in 0..<columns {
             let source = start(column)
@@ -98,9 +86,9 @@ package final class Panels {
         }
     }
 
-    /// Subtracts from column i the row of `table` that `indices[i]` names: the residuals that a level leaves.
+    /// Subtracts row `indices[i]` of `table` from column i: the residuals after a level of the codebook `table`. O(elements).
     ///
-    /// - Precondition: rows of the table have as many numbers as a column; there is an index for each column.
+    /// - Precondition: a row of the table is as long as a column; there is an index for each column, and all are rows.
     package func subtract(_ table: Matrix, at indices: [Int32]) {
         precondition(indices.count >= columns && table.columns == rows, "sizes differ")
         let (rows, width) = (rows, Self.width)
@@ -114,7 +102,7 @@ package final class Panels {
         }
     }
 
-    /// Appends ‖column‖² of every column, summed in the order of the rows, to an array.
+    /// Appends ‖column‖² of every column to an array. The squares are added in the order of the rows. O(elements).
     package func appendSquaredNorms(to output: inout [Float]) {
         for column in 0..<columns {
             let source = start(column)
@@ -125,35 +113,36 @@ package final class Panels {
     }
 }
 
-/// Rows that many columns are multiplied with and that never change: the weights of a frozen layer, or a codebook.
+/// A matrix that is multiplied with many columns and never changes: the weights of a frozen layer, or a codebook.
 ///
-/// They are laid out once for the processor's vectors, and every sum is taken by fused multiply-adds in the order of its
-/// terms, from an offset on. So a result depends on its row and its column alone: it has the same bits whatever other
-/// columns there are, on any number of threads and on every processor.
+/// The rows are laid out once, in blocks that fit the CPU's registers. Every element of a product is a chain of fused
+/// multiply-adds that starts at an offset and takes the terms in order: the bits of a result depend on its row and its column
+/// alone, and not on the other columns, the number of threads or the CPU.
 package struct PackedRows: Sendable {
-    /// How sums are taken: another name means that last bits may differ.
+    /// The name of the way in which sums are computed. Products of another name may differ in their last bits.
     package static let arithmetic = "fma"
 
-    /// Rows that are laid out together.
+    /// Rows in a block.
     fileprivate static let block = Int(LETTER_BLOCK)
 
-    /// How many rows there are, and how many numbers each has.
+    /// Number of rows.
     package let rows: Int
+    /// Number of elements in a row.
     package let columns: Int
     private let values: AlignedFloats
     private let offsets: AlignedFloats
 
-    /// Lays out the rows of a matrix, with a number that each one's products begin with. O(elements).
+    /// Lays out the rows of a matrix, with one offset for each row that its products start from. O(elements).
     ///
     /// - Precondition: rows are not empty, and there is an offset for each.
     package init(_ matrix: Matrix, offsets: [Float]) {
-        precondition(matrix.columns > 0, "rows have numbers")
+        precondition(matrix.columns > 0, "the rows are empty")
         precondition(offsets.count == matrix.rows, "there are \(offsets.count) offsets for \(matrix.rows) rows")
         (rows, columns) = (matrix.rows, matrix.columns)
         let block = Self.block
         let blocks = (rows + block - 1) / block
         values = AlignedFloats(count: blocks * block * columns, repeating: 0)
-        // What fills the last block up is nobody's nearest.
+        // Infinite, so that the rows which fill the last block are never the nearest.
         self.offsets = AlignedFloats(count: blocks * block, repeating: .infinity)
         for (row, offset) in offsets.enumerated() {
             self.offsets.pointer[row] = offset
@@ -163,32 +152,33 @@ package struct PackedRows: Sendable {
         }
     }
 
-    /// output ← rows · input + offsets, (rows, columns of the input); negative ones replaced by 0 with `rectify`.
+    /// output ← rows · input + offsets, (rows, columns of the input); with `rectify`, negative results become 0. NaN stays
+    /// NaN. 2 · rows · columns operations for each column of the input.
     ///
-    /// 2 · rows · columns operations a column. NaN stays NaN.
-    ///
-    /// - Precondition: the input's columns have as many numbers as a row; the output is another object.
+    /// - Precondition: a column of the input is as long as a row; the output is another object.
     package func multiply(
-        _ input: Panels, rectify: Bool = false, into output: Panels, by kind: VectorKind = .widest
+        _ input: Panels, rectify: Bool = false, into output: Panels, by width: SIMDWidth = .widest
     ) {
-        precondition(input.rows == columns && input !== output, "columns of \(input.rows), rows of \(columns) numbers")
+        precondition(input.rows == columns && input !== output, "columns of \(input.rows) elements, rows of \(columns)")
         output.resize(rows: rows, columns: input.columns)
         letter_layer(
-            kind.rawValue, values.pointer, offsets.pointer, rows, columns, input.pointer, output.pointer, input.count,
+            width.rawValue, values.pointer, offsets.pointer, rows, columns, input.pointer, output.pointer, input.count,
             rectify ? 1 : 0)
     }
 
-    /// For each column of the input finds the row of least product + offset.
+    /// Finds for each column of the input the row with the least product + offset. 2 · rows · columns operations for each
+    /// column of the input.
     ///
-    /// Where the rows are −2 · codebook and the offsets ‖e‖² that is the nearest code of each residual. The lowest row wins
-    /// a tie. The margin is the second least minus the least: the gap of squared distances (infinite where there is one
-    /// row). Both arrays are made as long as the input's panels and may end in entries that mean nothing.
+    /// If the rows are −2e for the codes e of a codebook and the offsets ‖e‖², that row is the nearest code of each residual.
+    /// The lowest row wins a tie. The margin is the second least minus the least, which is the difference of the squared
+    /// distances (infinite if there is one row). Both arrays become as long as the panels of the input are wide; entries past
+    /// the input's columns are unspecified.
     ///
-    /// - Precondition: the input's columns have as many numbers as a row; there is a row.
+    /// - Precondition: a column of the input is as long as a row; there is a row.
     package func nearest(
-        to input: Panels, indices: inout [Int32], margins: inout [Float], by kind: VectorKind = .widest
+        to input: Panels, indices: inout [Int32], margins: inout [Float], by width: SIMDWidth = .widest
     ) {
-        precondition(input.rows == columns && rows > 0, "columns of \(input.rows), rows of \(columns) numbers")
+        precondition(input.rows == columns && rows > 0, "columns of \(input.rows) elements, rows of \(columns)")
         let length = input.count * Panels.width
         if indices.count != length { indices = [Int32](repeating: 0, count: length) }
         if margins.count != length { margins = [Float](repeating: 0, count: length) }
@@ -196,7 +186,7 @@ package struct PackedRows: Sendable {
             margins.withUnsafeMutableBufferPointer { margins in
                 guard let indices = indices.baseAddress, let margins = margins.baseAddress else { return }
                 letter_nearest(
-                    kind.rawValue, values.pointer, offsets.pointer, rows, columns, input.pointer, input.count, indices,
+                    width.rawValue, values.pointer, offsets.pointer, rows, columns, input.pointer, input.count, indices,
                     margins)
             }
         }

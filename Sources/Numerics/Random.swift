@@ -1,24 +1,19 @@
+import Core
 import Glibc
 
-/// xoshiro256**, seeded by SplitMix64: the same seed gives the same numbers everywhere.
+/// The generator xoshiro256** (Blackman, Vigna 2018), seeded by SplitMix64: the same seed gives the same numbers everywhere.
 package struct Random: RandomNumberGenerator, Sendable, Codable, Equatable {
     private var s0: UInt64
     private var s1: UInt64
     private var s2: UInt64
     private var s3: UInt64
+    /// The second number of the last pair that `normal` made.
     private var spare: Double?
 
-    /// A generator of this seed.
+    /// A generator with this seed.
     package init(seed: UInt64) {
-        var state = seed
-        func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-        (s0, s1, s2, s3) = (next(), next(), next(), next())
+        var seeds = SplitMix64(seed: seed)
+        (s0, s1, s2, s3) = (seeds.next(), seeds.next(), seeds.next(), seeds.next())
     }
 
     /// The next 64 bits.
@@ -35,10 +30,10 @@ package struct Random: RandomNumberGenerator, Sendable, Codable, Equatable {
         return result
     }
 
-    /// Uniform in [0, 1), 53 bits.
+    /// A number from the uniform distribution over [0, 1), with 53 random bits.
     package mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-    /// Uniform in `0..<bound`, without bias.
+    /// A number from the uniform distribution over `0..<bound`, without bias (Lemire 2019).
     ///
     /// - Precondition: `bound` is positive.
     package mutating func index(below bound: Int) -> Int {
@@ -50,7 +45,7 @@ package struct Random: RandomNumberGenerator, Sendable, Codable, Equatable {
         }
     }
 
-    /// Normal with mean 0 and variance 1, by the polar method.
+    /// A number from the normal distribution with mean 0 and variance 1, by Marsaglia's polar method.
     package mutating func normal() -> Double {
         if let value = spare {
             spare = nil
@@ -66,12 +61,13 @@ package struct Random: RandomNumberGenerator, Sendable, Codable, Equatable {
         }
     }
 
-    /// A rows × columns matrix of normal numbers with this deviation.
+    /// A matrix (rows, columns) of normal numbers with mean 0 and this standard deviation.
     package mutating func normalMatrix(rows: Int, columns: Int, deviation: Double) -> Matrix {
         Matrix(rows: rows, columns: columns, (0..<rows * columns).map { _ in Float(deviation * normal()) })
     }
 
-    /// Shuffles in place (Fisher–Yates). The standard library's shuffle may change with its version; this stays.
+    /// Shuffles in place (Fisher–Yates). The order is the same in every version of Swift, which the standard library's
+    /// `shuffle` does not promise. O(values).
     package mutating func shuffle<T>(_ values: inout [T]) {
         for i in stride(from: values.count - 1, to: 0, by: -1) { values.swapAt(i, index(below: i + 1)) }
     }

@@ -1,18 +1,20 @@
 import CKernels
 
-/// Scaling the rows and the columns of a positive matrix in turn, by Sinkhorn and Knopp.
+/// Scaling the rows and the columns of a positive matrix in turn (Sinkhorn and Knopp 1967).
 package enum Scaling {
-    /// Rows whose part of the columns' sums is taken alone, so that these do not depend on the number of threads.
+    /// Rows of a chunk. The column sums of each chunk are computed alone, so that they do not depend on the number of threads.
     private static let chunkRows = 128
 
-    /// Factors u of the rows and v of the columns, so that diag(u) · M · diag(v) has rows that sum to 1 / rows and, exactly
-    /// but for rounding, columns that sum to 1 / columns. O(iterations · elements), the matrix being read once for each.
+    /// Factors u of the rows and v of the columns of a positive matrix M, so that in diag(u) · M · diag(v) the columns sum to
+    /// 1 / columns, up to rounding, and the rows nearly to 1 / rows. Each iteration sets uᵢ = 1 / (rows · Σⱼ Mᵢⱼ vⱼ) and
+    /// then vⱼ = 1 / (columns · Σᵢ uᵢ Mᵢⱼ), from vⱼ = 1 on.
     ///
-    /// In double precision. The bits depend neither on the processor nor on the number of threads.
+    /// In double precision. The bits depend neither on the CPU nor on the number of threads. O(iterations · elements); an
+    /// iteration reads the matrix once.
     ///
-    /// - Precondition: the elements fill the matrix.
+    /// - Precondition: `matrix` has rows · columns elements, row by row.
     package static func factors(
-        _ matrix: [Double], rows: Int, columns: Int, iterations: Int, by kind: VectorKind = .widest
+        _ matrix: [Double], rows: Int, columns: Int, iterations: Int, by width: SIMDWidth = .widest
     ) -> (u: [Double], v: [Double]) {
         precondition(matrix.count == rows * columns, "the elements do not fill the matrix")
         var v = [Double](repeating: 1, count: columns)
@@ -31,11 +33,11 @@ package enum Scaling {
                             Parallel.ranges(chunks, width: chunkRows * columns) { range in
                                 for chunk in range {
                                     let start = chunk * chunkRows
-                                    let part = sums + chunk * columns
-                                    part.update(repeating: 0, count: columns)
+                                    let target = sums + chunk * columns
+                                    target.update(repeating: 0, count: columns)
                                     letter_scale_rows(
-                                        kind.rawValue, m + start * columns, min(chunkRows, rows - start), columns, v,
-                                        Double(rows), u + start, part)
+                                        width.rawValue, m + start * columns, min(chunkRows, rows - start), columns, v,
+                                        Double(rows), u + start, target)
                                 }
                             }
                             for column in 0..<columns {

@@ -2,55 +2,55 @@ import CKernels
 import Glibc
 import Synchronization
 
-/// Threads that stand ready to help the one that calls them.
+/// Threads that wait for work, so that a short piece of it can be split.
 ///
-/// A training step has a hundred sections of 20 µs to 2 ms that are worth parting. To wake a sleeping thread takes 25 to
-/// 50 µs here, so helpers wait for the next section awake for a moment before they sleep.
+/// A training step has about a hundred parallel sections of 20 µs to 2 ms. Waking a sleeping thread costs 25 to 50 µs, so
+/// a helper spins for about 50 µs after its work, waiting for the next section, before it sleeps.
 final class ThreadTeam: Sendable {
-    /// The one team of the process. It helps one caller at a time; its threads are made when they are first needed and
-    /// live as long as the process.
+    /// The team of the process. It serves one caller at a time. Its threads start when they are first needed and never end.
     static let shared = ThreadTeam()
 
     private let isBusy = Atomic(false)
-    /// Touched only by the one for whom the team is busy.
+    /// Read and written only by the caller that set `isBusy`.
     nonisolated(unsafe) private var helpers: [Helper] = []
 
-    /// Calls `body` with 0, 1, …, `parts` − 1, the first on this thread and the others on one each; returns when all have
-    /// returned. Where the team helps somebody else already, or this is one of its calls, all run on this thread in turn; so
-    /// do those for which the system gives no thread.
-    func run(_ parts: Int, _ body: (Int) -> Void) {
-        guard parts > 1, isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
-            for part in 0..<parts { body(part) }
+    /// Calls `body` with 0, 1, …, `count` − 1: 0 on this thread, each other number on a thread of its own. Returns when all
+    /// calls have returned. If the team is busy, or this is a nested call, all calls run on this thread, one after another;
+    /// so do those for which no thread can be created.
+    func run(_ count: Int, _ body: (Int) -> Void) {
+        guard count > 1, isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
+            for number in 0..<count { body(number) }
             return
         }
         defer { isBusy.store(false, ordering: .releasing) }
-        while helpers.count < parts - 1, let helper = Helper(number: helpers.count + 1) { helpers.append(helper) }
+        while helpers.count < count - 1, let helper = Helper(number: helpers.count + 1) { helpers.append(helper) }
         withoutActuallyEscaping(body) { body in
-            for helper in helpers.prefix(parts - 1) { helper.start(body) }
+            for helper in helpers.prefix(count - 1) { helper.start(body) }
             body(0)
-            for part in min(helpers.count + 1, parts)..<parts { body(part) }
-            for helper in helpers.prefix(parts - 1) { helper.wait() }
+            for number in min(helpers.count + 1, count)..<count { body(number) }
+            for helper in helpers.prefix(count - 1) { helper.wait() }
         }
     }
 }
 
-/// A thread of a team, and the one call that it is to make or has made.
+/// A thread of a team, and the call that it has to make.
 ///
-/// Unchecked Sendable: `body` is written by the team's user before `asked` grows and read by the thread after that; the
-/// user writes it again only when `answered` has caught up. `mutex` and `changed` are for the sleep alone.
+/// Unchecked Sendable: the caller writes `body` before it increments `requested`, and the thread reads it after that; the
+/// caller writes it again only once `completed` has caught up. `mutex` and `changed` serve the sleep alone.
 private final class Helper: @unchecked Sendable {
     private let number: Int
     private var body: ((Int) -> Void)?
-    private let asked = Atomic<Int>(0)
-    private let answered = Atomic<Int>(0)
+    private let requested = Atomic<Int>(0)
+    private let completed = Atomic<Int>(0)
+    /// Whether the thread sleeps, or is about to, so that the caller must signal it.
     private let sleeps = Atomic(false)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    /// Looks before a waiting thread sleeps, or gives way: about 50 µs.
-    private static let looks = 2_000
+    /// Times that a waiting thread reads the counter before it sleeps or yields: about 50 µs.
+    private static let spins = 2_000
 
-    /// Starts the thread; nil if the system gives none.
+    /// Starts the thread; nil if the system refuses.
     init?(number: Int) {
         self.number = number
         pthread_mutex_init(mutex, nil)
@@ -58,7 +58,7 @@ private final class Helper: @unchecked Sendable {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        // OpenBLAS needs a little stack, closures of ours less.
+        // 2 MiB: OpenBLAS needs some stack, our closures less.
         pthread_attr_setstacksize(&attributes, 1 << 21)
         defer { pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
@@ -79,23 +79,24 @@ private final class Helper: @unchecked Sendable {
         changed.deallocate()
     }
 
+    /// Makes the thread call `body` with its number.
     func start(_ body: @escaping (Int) -> Void) {
         self.body = body
-        asked.add(1, ordering: .sequentiallyConsistent)
+        requested.add(1, ordering: .sequentiallyConsistent)
         guard sleeps.load(ordering: .sequentiallyConsistent) else { return }
         pthread_mutex_lock(mutex)
         pthread_cond_signal(changed)
         pthread_mutex_unlock(mutex)
     }
 
-    /// Waits until the call that was started last has returned.
+    /// Waits until the last call has returned.
     func wait() {
-        let goal = asked.load(ordering: .relaxed)
-        var looks = 0
-        while answered.load(ordering: .acquiring) != goal {
-            looks += 1
-            // Where there are more threads than processors, this one may be in the helper's way.
-            if looks < Self.looks { letter_pause() } else { sched_yield() }
+        let goal = requested.load(ordering: .relaxed)
+        var spins = 0
+        while completed.load(ordering: .acquiring) != goal {
+            spins += 1
+            // With more threads than CPUs this one may occupy the CPU that the helper needs.
+            if spins < Self.spins { letter_pause() } else { sched_yield() }
         }
         body = nil
     }
@@ -103,22 +104,22 @@ private final class Helper: @unchecked Sendable {
     private func work() -> Never {
         var done = 0
         while true {
-            var looks = 0
-            while asked.load(ordering: .acquiring) == done {
-                looks += 1
-                if looks < Self.looks { letter_pause() } else { sleep(until: done) }
+            var spins = 0
+            while requested.load(ordering: .acquiring) == done {
+                spins += 1
+                if spins < Self.spins { letter_pause() } else { sleep(until: done) }
             }
             body?(number)
             done += 1
-            answered.store(done, ordering: .releasing)
+            completed.store(done, ordering: .releasing)
         }
     }
 
-    /// Sleeps while nothing more than `done` calls was asked for.
+    /// Sleeps until more than `done` calls have been requested.
     private func sleep(until done: Int) {
         pthread_mutex_lock(mutex)
         sleeps.store(true, ordering: .sequentiallyConsistent)
-        while asked.load(ordering: .sequentiallyConsistent) == done { pthread_cond_wait(changed, mutex) }
+        while requested.load(ordering: .sequentiallyConsistent) == done { pthread_cond_wait(changed, mutex) }
         sleeps.store(false, ordering: .relaxed)
         pthread_mutex_unlock(mutex)
     }

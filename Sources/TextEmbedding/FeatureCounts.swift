@@ -1,20 +1,24 @@
 /// How often each feature of a text occurs, in the order of first occurrence.
 ///
-/// The order matters: floating-point sums over the features must be taken in an order that depends on the text alone.
+/// The order matters, because the order of floating-point sums over the features must depend on the text alone.
 struct FeatureCounts {
-    /// A feature: its hash, how often it occurred, what one occurrence of its kind weighs.
+    /// A feature.
     struct Entry {
         let hash: UInt64
+        /// The number of its occurrences.
         var count: UInt32
+        /// The weight of one occurrence.
         let weight: Float
     }
 
+    /// The features found so far, in the order of first occurrence.
     private(set) var entries: [Entry] = []
 
-    /// Open addressing with linear probing: 1 + index into `entries`, 0 where free. A power of two, at most half full.
+    /// A hash table with open addressing and linear probing: 1 + index into `entries`, or 0 for a free slot. Its size is a
+    /// power of two, and at most half of the slots are taken.
     private var slots: [UInt32]
 
-    /// Room for about this many features before the table grows.
+    /// An empty table with space for about this many features before it grows.
     init(capacity: Int) {
         var size = 64
         while size < 2 * capacity { size *= 2 }
@@ -22,7 +26,9 @@ struct FeatureCounts {
         entries.reserveCapacity(min(capacity, size / 2))
     }
 
-    /// Counts one occurrence. O(1) amortised.
+    /// Counts one occurrence of a feature. Amortised O(1).
+    ///
+    /// - Parameter weight: the weight of the feature, if this is its first occurrence.
     @inline(__always)
     mutating func add(_ hash: UInt64, weight: Float) {
         let mask = slots.count - 1

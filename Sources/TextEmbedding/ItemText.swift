@@ -1,31 +1,31 @@
 import FoundationEssentials
 package import Core
 
-/// The text of an item, composed from its JSON record.
+/// The text of an item that is embedded, composed from the item's JSON object.
 package struct ItemText: Equatable, Sendable {
-    /// The item's `id`.
+    /// The id of the item.
     package let id: ItemID
-    /// What to embed: title, brand, categories and description, those that there are, joined with ". ".
+    /// Title, brand, categories and description, as far as the item has them, joined with ". ".
     ///
-    /// Empty if the item has none of them; `TextEmbedder.embed` then throws.
+    /// Empty if it has none of them; `TextEmbedder.embed` throws then.
     package let text: String
 
-    /// The fields that make up the text, in order.
+    /// The fields of the text, in their order.
     package static let fields = ["title", "brand", "categories", "description"]
 
-    /// Reads an item: one JSON object, as in a line of `items.jsonl`.
+    /// Reads an item, a JSON object as in a line of `items.jsonl`.
     ///
-    /// A field may be a string, a number, an array of them (joined with ", ") or null; white space around each is
-    /// dropped, and so are empty ones. Other fields are not looked at. `id` is text in the form of `ItemID.init(text:)`
-    /// or an integer.
+    /// A field may be a string, a number, an array of these (joined with ", ") or null. Surrounding white space is removed,
+    /// and empty values are left out. Other fields are ignored. `id` is a string in the form of `ItemID.init(text:)` or an
+    /// integer.
     ///
     /// ```swift
     /// let item = try ItemText(json: Array(#"{"id": "7", "title": "Lamp", "categories": ["Home", "Light"]}"#.utf8))
     /// // item.text == "Lamp. Home, Light"
     /// ```
     ///
-    /// - Throws: `TextEmbeddingError` if it is no JSON object, its id is missing or no id, or a field is an object or a
-    ///   truth value.
+    /// - Throws: `TextEmbeddingError`: `text_embedding.bad_json` if it is not a JSON object, `text_embedding.bad_id` if the id
+    ///   is missing or not an id, `text_embedding.bad_field` if a field is an object or a Boolean.
     package init(json: [UInt8]) throws(TextEmbeddingError) {
         let record = try Self.decode(json)
         switch record.id {
@@ -33,7 +33,7 @@ package struct ItemText: Equatable, Sendable {
             guard let id = ItemID(text: text) else {
                 throw TextEmbeddingError(
                     .badID,
-                    "an item's id has \(text.utf8.count) bytes or is bad base64: \(text.prefix(60).debugDescription)",
+                    "an item's id has \(text.utf8.count) bytes, or is invalid base64: \(text.prefix(60).debugDescription)",
                     remedy: Self.idRemedy)
             }
             self.id = id
@@ -42,27 +42,27 @@ package struct ItemText: Equatable, Sendable {
         case nil:
             throw TextEmbeddingError(.badID, "an item has no id", remedy: Self.idRemedy)
         case .other:
-            throw TextEmbeddingError(.badID, "an item's id is neither text nor an integer", remedy: Self.idRemedy)
+            throw TextEmbeddingError(.badID, "an item's id is neither a string nor an integer", remedy: Self.idRemedy)
         }
-        var parts: [String] = []
+        var values: [String] = []
         for field in Self.fields {
             guard let value = record.fields[field] else { continue }
-            guard let part = value.text else {
+            guard let text = value.text else {
                 throw TextEmbeddingError(
                     .badField, "field \(field) of item \(id) is not text",
-                    remedy: "Make it a string, or an array of strings; or leave it out.")
+                    remedy: "Make it a string or an array of strings, or leave it out.")
             }
-            if !part.isEmpty { parts.append(part) }
+            if !text.isEmpty { values.append(text) }
         }
-        text = parts.joined(separator: ". ")
+        text = values.joined(separator: ". ")
     }
 
     private static let idRemedy = "Give every item an \"id\" of 1 to 511 bytes, as text or as base64:…"
 
-    private static let decodeRemedy = "Write one JSON object a line, in UTF-8."
+    private static let decodeRemedy = "Write one JSON object per line, in UTF-8."
 
     private static func decode(_ json: [UInt8]) throws(TextEmbeddingError) -> Record {
-        // The decoder looks at a string's bytes only when asked for the string, and then would blame the field.
+        // The decoder checks a string's bytes only when the string is decoded, and would then report the wrong fault.
         guard String(validating: json, as: UTF8.self) != nil else {
             throw TextEmbeddingError(.badJSON, "an item is not UTF-8", remedy: decodeRemedy)
         }
@@ -75,7 +75,7 @@ package struct ItemText: Equatable, Sendable {
     }
 }
 
-/// The parts of an item's JSON object that its text needs.
+/// The values of an item's JSON object that its text needs.
 private struct Record: Decodable {
     enum Identity {
         case text(String)
@@ -113,22 +113,22 @@ private struct Record: Decodable {
     }
 }
 
-/// A field of an item: text, or what counts as text.
+/// A field of an item: a string, or a value that is converted to one.
 private struct FieldValue: Decodable {
-    /// Its text without white space around it; nil if it is no text, empty for null.
+    /// The text without surrounding white space; nil if the value cannot be text, empty for null.
     let text: String?
 
     init(from decoder: any Decoder) throws {
         if var list = try? decoder.unkeyedContainer() {
-            var parts: [String] = []
+            var elements: [String] = []
             while !list.isAtEnd {
-                guard let part = try list.decode(FieldValue.self).text else {
+                guard let element = try list.decode(FieldValue.self).text else {
                     text = nil
                     return
                 }
-                if !part.isEmpty { parts.append(part) }
+                if !element.isEmpty { elements.append(element) }
             }
-            text = parts.joined(separator: ", ")
+            text = elements.joined(separator: ", ")
             return
         }
         let container = try decoder.singleValueContainer()

@@ -1,19 +1,19 @@
 import Core
 
-/// The embedders that are built in, by the name that `--embed` takes.
+/// The built-in embedders, by the name that the option `--embed` takes.
 package enum TextEmbedders {
-    /// Names that `make` knows.
+    /// The names of all built-in embedders.
     package static let names = ["hashing"]
 
-    /// The embedder of that name and width.
+    /// The embedder with this name, for embeddings of this width.
     ///
-    /// - Throws: `TextEmbeddingError` if there is none of that name, or it cannot have that width.
+    /// - Throws: `TextEmbeddingError` (`text_embedding.unknown_embedder`, `text_embedding.bad_dimension`).
     package static func make(name: String, dimension: Int) throws(TextEmbeddingError) -> any TextEmbedder {
         switch name {
         case "hashing": return try HashingEmbedder(dimension: dimension)
         default:
             throw TextEmbeddingError(
-                .unknownEmbedder, "no embedder is called \(name)",
+                .unknownEmbedder, "there is no embedder '\(name)'",
                 remedy: "Use one of: \(names.joined(separator: ", ")).")
         }
     }

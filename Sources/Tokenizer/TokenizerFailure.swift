@@ -1,21 +1,16 @@
 package import Core
 
-/// What is wrong with a tokenizer model, with what it is asked to encode, or with a training run.
-package struct TokenizerFailure: Failure {
-    package let code: String
-    package let kind: FailureKind
-    package let message: String
-    package let remedy: String
-    package let cause: (any Error)?
+/// The former name and form of `TokenizerError`, for the callers in TokenizerTraining until they have reasons of their own.
+package typealias TokenizerFailure = TokenizerError
 
+extension ReasonedFailure<TokenizerReason> {
+    /// - Precondition: `reason` is the raw value of a `TokenizerReason`, whose kind is `kind`.
     package init(
-        _ reason: String, _ kind: FailureKind = .invalid, _ message: String, remedy: String,
-        cause: (any Error)? = nil
+        _ reason: String, _ kind: FailureKind, _ message: String, remedy: String, cause: (any Error)? = nil
     ) {
-        self.code = "tokenizer.\(reason)"
-        self.kind = kind
-        self.message = message
-        self.remedy = remedy
-        self.cause = cause
+        guard let reason = TokenizerReason(rawValue: reason), reason.kind == kind else {
+            preconditionFailure("no such reason: \(reason)")
+        }
+        self.init(reason, message, remedy: remedy, cause: cause)
     }
 }

@@ -2,34 +2,35 @@ package import Tokenizer
 package import Numerics
 import Core
 
-/// What a tokenizer makes of a catalog, by the measures of the paper and of those who run a catalog.
+/// How well a tokenizer suits a catalog: the measures of the paper that `TokenizerModel` names, and those that the operator
+/// of a catalog needs.
 ///
-/// All figures are of natural codes, before any collision policy. As JSON it is what `letter tokenizer evaluate --json`
-/// prints; Schema/evaluation.md describes every key.
+/// All figures are of natural codes, before any collision policy. `letter tokenizer evaluate --json` prints it as JSON;
+/// Schema/evaluation.md describes every key.
 package struct Evaluation: Sendable, Codable, Equatable {
     /// `letter-evaluation/1`.
     package var format = Self.currentFormat
     /// Items evaluated.
     package var items: Int
-    /// Levels L.
+    /// Number of levels L.
     package var levels: Int
-    /// Codes N of each level.
+    /// Number of codes N of each level.
     package var codesPerLevel: Int
-    /// Items that share an identifier.
+    /// How many items share an identifier.
     package var collisions: Collisions
-    /// How the codes of each level are used.
+    /// How evenly the codes of each level are used.
     package var usage: [LevelUsage]
     /// The first level's codes by frequency, in groups of 15 (Figure 6 of the paper).
     package var firstLevelGroups: [CodeGroup]
     /// Quantisation and reconstruction errors of all items.
     package var errors: ErrorFigures
-    /// The same of the items that training has not seen, where it is known which.
+    /// The same errors of the items that training has not seen; nil if these are not known.
     package var unseenErrors: ErrorFigures?
     /// Codes shared with the nearest neighbour by CF embedding (Table 4 of the paper); nil without CF embeddings.
     package var collaborativeNeighbours: NeighbourOverlap?
     /// Codes shared with the nearest neighbour by semantic embedding.
     package var semanticNeighbours: NeighbourOverlap
-    /// How pure prefixes are in categories; nil where none were given.
+    /// How pure the prefixes are in categories; nil if no categories were given.
     package var purity: CategoryPurity?
 
     /// The format that this program writes.
@@ -48,21 +49,21 @@ package struct Evaluation: Sendable, Codable, Equatable {
     }
 }
 
-/// What an evaluation reads, row by row one item.
+/// The data of an evaluation, one row for each item.
 package struct EvaluationInput: Sendable {
-    /// Semantic embeddings as the catalog has them, (n, D).
+    /// Semantic embeddings (n, D), as the catalog has them.
     package var semantic: Matrix
-    /// CF embeddings (n, any width), or nil for none.
+    /// CF embeddings (n, any width); nil for none.
     package var collaborative: Matrix?
-    /// Which items have a CF embedding; empty if all have.
+    /// Whether each item has a CF embedding; empty if all have one.
     package var collaborativeMask: [Bool] = []
-    /// Rows that training has not seen; nil if it is not known.
+    /// Rows that training has not seen; nil if they are not known.
     package var unseen: [Int]?
-    /// The path of categories of each item, from the root; empty where it has none. Nil for none at all.
+    /// The path of categories of each item, from the root; empty for an item that has none. Nil for no categories at all.
     package var categories: [[String]]?
-    /// What nearness of embeddings is.
+    /// How the similarity of two embeddings is measured.
     package var similarity = Similarity.cosine
-    /// Most items whose neighbours are looked for; of more, a sample drawn by a fixed seed.
+    /// The greatest number of items whose neighbours are searched; of more items a sample is drawn with a fixed seed.
     package var neighbourQueries = 20_000
     /// Threads of the search for neighbours.
     package var threads = 2
@@ -81,21 +82,22 @@ package struct Evaluator {
         self.model = model
     }
 
-    /// What it computed of a catalog: the figures, and what drawings need beside them.
+    /// The figures, and what the drawings of a report need besides them.
     package struct Result: Sendable {
         /// The figures.
         package var evaluation: Evaluation
-        /// How many items have each code, L × N.
+        /// The number of items that have each code, (L, N).
         package var codeCounts: [[Int]]
     }
 
-    /// Encodes everything and measures. Blocks; memory grows with n · (D + L).
+    /// Encodes all items and measures. Blocks the thread; memory is O(n · (D + L)).
     ///
-    /// The search for neighbours costs min(n, `neighbourQueries`) · n · (D + CF width) multiplications.
+    /// The search for neighbours takes min(n, `neighbourQueries`) · n · (D + CF width) multiplications, which is most of the
+    /// time.
     ///
-    /// - Parameter progress: called with the name of each part before it begins; what it throws ends the evaluation.
-    /// - Throws: `TokenizerFailure`: `tokenizer.wrong_width`, `tokenizer.not_finite` for an embedding that cannot be
-    ///   encoded, `tokenizer.bad_data` where there are no items or the parts of the input do not fit together.
+    /// - Parameter progress: called with the name of each step before it begins; what it throws ends the evaluation.
+    /// - Throws: what `progress` throws; `TokenizerError`: `tokenizer.wrong_width`, `tokenizer.not_finite` for an embedding
+    ///   that cannot be encoded, `tokenizer.bad_data` if there are no items or the input is of different numbers of items.
     package func evaluate(_ input: EvaluationInput, progress: (String) throws -> Void = { _ in }) throws -> Result {
         try check(input)
         let count = input.semantic.rows
@@ -110,14 +112,13 @@ package struct Evaluator {
             return counts
         }
         try progress("collisions")
-        let order = identifiers.indices.sorted { (identifiers[$0], $0) < (identifiers[$1], $1) }
-        let collisions = Evaluation.Collisions(
-            identifiers: identifiers, order: order, content: ContentGroups(input.semantic).group)
+        let buckets = IdentifierBuckets(identifiers)
+        let collisions = Evaluation.Collisions(buckets, content: ContentGroups(input.semantic).group)
         var purity: Evaluation.CategoryPurity?
         if let categories = input.categories {
             try progress("categories")
             purity = Evaluation.CategoryPurity(
-                identifiers: identifiers, order: order, levels: model.levels, categories: categories)
+                identifiers: identifiers, order: buckets.rows, levels: model.levels, categories: categories)
         }
         func overlap(_ matrix: Matrix, _ rows: [Int]) -> Evaluation.NeighbourOverlap {
             let queries = Self.sample(rows.count, atMost: input.neighbourQueries)
@@ -151,7 +152,8 @@ package struct Evaluator {
         return Result(evaluation: evaluation, codeCounts: counts)
     }
 
-    /// All rows, or so many of them drawn without repetition by a fixed seed, in order.
+    /// All rows, or if there are more than `limit`, that many of them, drawn without repetition with a fixed seed, in
+    /// ascending order.
     private static func sample(_ count: Int, atMost limit: Int) -> [Int] {
         var rows = Array(0..<count)
         guard count > max(1, limit) else { return rows }
@@ -164,23 +166,24 @@ package struct Evaluator {
         let count = input.semantic.rows
         func require(_ condition: Bool, _ what: String) throws {
             guard condition else {
-                throw TokenizerFailure("bad_data", .invalid, what, remedy: "Check the catalog and the options.")
+                throw TokenizerError(.badData, what, remedy: "Check the catalog and the options.")
             }
         }
         try require(count > 0, "there is no item to evaluate")
         guard input.semantic.columns == model.inputWidth else {
-            throw TokenizerFailure(
-                "wrong_width", .invalid,
+            throw TokenizerError(
+                .wrongWidth,
                 "the embeddings have the width \(input.semantic.columns); the model takes \(model.inputWidth)",
                 remedy: "Give the catalog that the tokenizer was trained for.")
         }
         if let matrix = input.collaborative {
             try require(
                 matrix.rows == count && [0, count].contains(input.collaborativeMask.count),
-                "the CF embeddings are of \(matrix.rows) items, the semantic embeddings of \(count)")
+                "there are CF embeddings of \(matrix.rows) items, and semantic embeddings of \(count)")
         }
-        try require(input.categories.map { $0.count == count } ?? true, "categories of another number of items")
         try require(
-            input.unseen?.allSatisfy { (0..<count).contains($0) } ?? true, "an unseen row is not among the items")
+            input.categories.map { $0.count == count } ?? true, "there are categories of another number of items")
+        try require(
+            input.unseen?.allSatisfy { (0..<count).contains($0) } ?? true, "an unseen row is not one of the items")
     }
 }

@@ -3,29 +3,29 @@ import Numerics
 import Core
 
 extension Evaluation {
-    /// Items whose natural identifier is not theirs alone.
+    /// How many items share their natural identifier with others. A bucket is the set of items with one identifier.
     package struct Collisions: Sendable, Codable, Equatable {
         /// Distinct identifiers.
         package var distinct: Int
-        /// 1 − distinct / items: what the paper's code calls the collision rate.
+        /// 1 − distinct / items, which the paper's code calls the collision rate.
         package var rate: Double
         /// Items in buckets of two or more.
         package var sharedItems: Int
-        /// Items in buckets of two or more / items.
+        /// `sharedItems` / items.
         package var sharedRate: Double
         /// Buckets of two or more.
         package var sharedBuckets: Int
         /// Items in the largest bucket.
         package var largestBucket: Int
-        /// The size that 99 of 100 buckets (those of one item included) do not exceed.
+        /// The 99th percentile of the size of a bucket, buckets of one item included.
         package var p99Bucket: Int
-        /// Sizes from 2 on, and how many buckets have each.
+        /// The number of buckets of each size, from 2 on.
         package var bucketSizes: [BucketSize]
-        /// Items with the same content: their embeddings are equal to the bit, and no tokenizer can tell them apart.
+        /// Items whose embeddings have the same bits, so that no tokenizer can separate them.
         package var duplicates: Duplicates
-        /// 1 − distinct identifiers / distinct embeddings: the rate once duplicates are counted once.
+        /// 1 − distinct identifiers / distinct embeddings: the collision rate if duplicates are counted once.
         package var rateWithoutDuplicates: Double
-        /// Items in buckets that hold two or more different embeddings.
+        /// Items in buckets with two or more different embeddings.
         package var separableItems: Int
 
         enum CodingKeys: String, CodingKey {
@@ -42,21 +42,23 @@ extension Evaluation {
         }
     }
 
-    /// How many buckets have this many items.
+    /// The number of buckets of one size.
     package struct BucketSize: Sendable, Codable, Equatable {
+        /// Items in each of these buckets.
         package var size: Int
+        /// The number of these buckets.
         package var buckets: Int
     }
 
-    /// Groups of two or more items whose embeddings are equal to the bit.
+    /// Groups of two or more items whose embeddings have the same bits.
     package struct Duplicates: Sendable, Codable, Equatable {
-        /// Groups.
+        /// The number of groups.
         package var groups: Int
-        /// Items in them.
+        /// Items in these groups.
         package var items: Int
-        /// Items in the largest.
+        /// Items in the largest group.
         package var largest: Int
-        /// Distinct embeddings of all items.
+        /// Distinct embeddings among all items.
         package var distinctEmbeddings: Int
 
         enum CodingKeys: String, CodingKey {
@@ -67,30 +69,26 @@ extension Evaluation {
 }
 
 extension Evaluation.Collisions {
-    /// Counts. O(n log n).
+    /// Counts. O(n).
     ///
     /// - Parameters:
-    ///   - order: the rows in the order of their identifiers, so that a bucket is a run.
-    ///   - content: a number for each row, equal for equal embeddings.
-    init(identifiers: [Identifier], order: [Int], content: [Int]) {
-        let items = identifiers.count
+    ///   - buckets: the buckets of all n rows.
+    ///   - content: a number for each row, the same for rows with equal embeddings, from 0 without gaps.
+    init(_ buckets: IdentifierBuckets, content: [Int]) {
+        let items = buckets.rows.count
         var sizes: [Int: Int] = [:]
-        var separable = 0
-        var start = 0
-        while start < items {
-            var end = start + 1
-            while end < items, identifiers[order[end]] == identifiers[order[start]] { end += 1 }
-            sizes[end - start, default: 0] += 1
-            if order[start..<end].contains(where: { content[$0] != content[order[start]] }) { separable += end - start }
-            start = end
+        for range in buckets.ranges { sizes[range.count, default: 0] += 1 }
+        separableItems = buckets.shared.reduce(0) { total, rows in
+            let first = content[rows[rows.startIndex]]
+            return rows.contains { content[$0] != first } ? total + rows.count : total
         }
         var copies = [Int](repeating: 0, count: (content.max() ?? -1) + 1)
         for group in content { copies[group] += 1 }
         let sorted = sizes.sorted { $0.key < $1.key }
-        distinct = sorted.reduce(0) { $0 + $1.value }
+        distinct = buckets.distinct
         rate = 1 - Double(distinct) / Double(items)
         sharedBuckets = distinct - sizes[1, default: 0]
-        sharedItems = items - sizes[1, default: 0]
+        sharedItems = buckets.sharedItems
         sharedRate = Double(sharedItems) / Double(items)
         largestBucket = sorted.last?.key ?? 0
         var below = 0
@@ -106,33 +104,29 @@ extension Evaluation.Collisions {
             groups: repeated.count, items: repeated.reduce(0, +), largest: repeated.max() ?? 0,
             distinctEmbeddings: copies.count)
         rateWithoutDuplicates = 1 - Double(distinct) / Double(copies.count)
-        separableItems = separable
     }
 }
 
-/// Which rows of a matrix are equal to the bit.
+/// Groups of the rows of a matrix that have the same bits.
 struct ContentGroups {
-    /// A number for each row, from 0 without gaps in order of appearance; equal rows have the same.
+    /// The number of each row's group, from 0 without gaps in the order of first appearance.
     private(set) var group: [Int] = []
 
-    /// Hashes every row and compares those whose hashes agree. O(elements).
+    /// Hashes every row, and compares rows with the same hash. O(elements).
     init(_ matrix: Matrix) {
-        // For each hash the rows that stand for the groups with it; two only where different rows hash alike.
+        // For each hash a row of each group that has it. There is more than one group only if different rows have one hash.
         var known: [UInt64: [(row: Int, group: Int)]] = [:]
         var next = 0
         group.reserveCapacity(matrix.rows)
         for row in 0..<matrix.rows {
             let values = matrix.row(row)
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            for value in values {
-                hash = (hash ^ UInt64(value.bitPattern)) &* 0x9e37_79b9_7f4a_7c15
-                hash ^= hash >> 32
-            }
-            let candidates = known[hash, default: []]
+            var hash = FNV1a()
+            for value in values { hash.add(value.bitPattern) }
+            let candidates = known[hash.value, default: []]
             if let same = candidates.first(where: { Self.equal(matrix.row($0.row), values) }) {
                 group.append(same.group)
             } else {
-                known[hash, default: []].append((row, next))
+                known[hash.value, default: []].append((row, next))
                 group.append(next)
                 next += 1
             }

@@ -3,23 +3,25 @@ import Numerics
 import Core
 
 extension Evaluation {
-    /// What quantisation and decoding leave, over a set of items.
+    /// Errors of quantisation and decoding over a set of items. z, r_l, ẑ and s are those of `TokenizerModel`.
     package struct ErrorFigures: Sendable, Codable, Equatable {
         /// Items in the set.
         package var items: Int
-        /// Mean of ‖z‖², the squared length of the latent embedding.
+        /// The mean of ‖z‖², the squared length of the latent embedding.
         package var latentSquaredNorm: Double
-        /// Mean of ‖r_l‖² after each level: what is left of the latent embedding.
+        /// The mean of ‖r_l‖², the squared length of the residual after each level l.
         package var residualSquaredNorms: [Double]
-        /// Mean quantisation error ‖r_L‖².
+        /// The mean of the quantisation error ‖r_L‖² = ‖z − ẑ‖².
         package var quantisationError: Double
-        /// Σ ‖r_L‖² / Σ ‖z‖²: of no unit.
+        /// Σ ‖r_L‖² / Σ ‖z‖²; without unit.
         package var relativeQuantisationError: Double
-        /// The error that half of the items do not exceed, and 99 of 100, and the greatest.
+        /// The median of the quantisation error.
         package var medianQuantisationError: Double
+        /// The 99th percentile of the quantisation error.
         package var p99QuantisationError: Double
+        /// The greatest quantisation error.
         package var greatestQuantisationError: Double
-        /// Of the decoder; nil where the model has none.
+        /// Errors of the decoder; nil if the model has none.
         package var reconstruction: Reconstruction?
 
         enum CodingKeys: String, CodingKey {
@@ -35,11 +37,12 @@ extension Evaluation {
         }
     }
 
-    /// How far the decoder's output ŝ, given the quantised embedding ẑ, is from the scaled input s.
+    /// Distances between the scaled input s and ŝ = decoder(ẑ).
     package struct Reconstruction: Sendable, Codable, Equatable {
-        /// Mean over items and elements of (s − ŝ)², as training has it (3); grows with the square of the input's scale.
+        /// The mean of (s − ŝ)² over items and elements: the reconstruction loss of training, equation (3) of the paper. It
+        /// grows with the square of the input's scale.
         package var meanSquaredError: Double
-        /// Σ ‖s − ŝ‖² / Σ ‖s‖²: of no unit; for unit-length inputs the summed error of an item.
+        /// Σ ‖s − ŝ‖² / Σ ‖s‖²; without unit. For inputs of unit length it is the mean of ‖s − ŝ‖².
         package var relativeError: Double
 
         enum CodingKeys: String, CodingKey {
@@ -49,7 +52,7 @@ extension Evaluation {
     }
 }
 
-/// Squared lengths of every item, from which figures of any set of them are made.
+/// Squared lengths for every item, from which the figures of any set of items are computed.
 struct ItemErrors {
     let levels: Int
     /// Input width D.
@@ -58,16 +61,17 @@ struct ItemErrors {
     var latent: [Float] = []
     /// ‖r_l‖² after each level, (n, L).
     var residuals: [Float] = []
-    /// ‖s‖² of the scaled input, (n), and ‖s − ŝ‖², (n); empty without a decoder.
+    /// ‖s‖² of the scaled input, (n); empty without a decoder.
     var input: [Float] = []
+    /// ‖s − ŝ‖², (n); empty without a decoder.
     var reconstruction: [Float] = []
 
-    /// Figures of these rows; zeros if there are none.
+    /// The figures of these rows; zeros if there are none. O(rows · (L + log rows)).
     func figures(_ rows: [Int]) -> Evaluation.ErrorFigures {
         func total(_ value: (Int) -> Float) -> Double { rows.reduce(0.0) { $0 + Double(value($1)) } }
         let count = Double(max(1, rows.count))
         let last = rows.map { residuals[$0 * levels + levels - 1] }.sorted()
-        // Nearest rank: the least value that so many of a hundred do not exceed.
+        // Nearest rank: the least value that `percent` of a hundred do not exceed.
         func percentile(_ percent: Int) -> Double {
             last.isEmpty ? 0 : Double(last[max(0, (percent * last.count + 99) / 100 - 1)])
         }
@@ -89,7 +93,9 @@ struct ItemErrors {
 }
 
 extension Evaluator {
-    /// Natural codes (n, L) of all embeddings, and what they leave. Scratch memory of 4,096 rows beside the results.
+    /// Natural codes (n, L) and errors of all embeddings (n, D). 4,096 rows at a time, so scratch memory does not grow with n.
+    ///
+    /// - Throws: `TokenizerError` (`tokenizer.not_finite`) for an embedding that cannot be encoded.
     func encode(_ semantic: Matrix) throws -> (codes: [Code], errors: ItemErrors) {
         let encoder = FrozenEncoder(model: model)
         let (levels, width) = (model.levels, model.inputWidth)
@@ -101,8 +107,8 @@ extension Evaluator {
             let vectors = Array(semantic.values[(start * width)..<((start + count) * width)])
             let encoding = try encoder.encode(vectors, count: count)
             if let row = encoding.unusable.first {
-                throw TokenizerFailure(
-                    "not_finite", .invalid, "the embedding of row \(start + row) is too large or not finite",
+                throw TokenizerError(
+                    .notFinite, "the embedding of row \(start + row) is too large or not finite",
                     remedy: "Correct it, or remove the item from the catalog.")
             }
             codes += encoding.codes
@@ -129,7 +135,7 @@ extension Evaluator {
         return (codes, errors)
     }
 
-    /// ŝ (B, D) of quantised embeddings (B, d), in the space of scaled inputs.
+    /// ŝ = decoder(ẑ), (B, D), of quantised embeddings ẑ, (B, d); scaled as the encoder's inputs are.
     private func decode(_ quantised: Matrix) -> Matrix {
         var values = quantised
         for (number, layer) in model.decoder.enumerated() {

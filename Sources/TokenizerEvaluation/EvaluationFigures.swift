@@ -1,17 +1,18 @@
 import Tokenizer
 package import Numerics
 
-/// The codes of one level in the plane of their two principal components (Figure 7 of the paper).
+/// The codes of one level, projected on their two principal components (Figure 7 of the paper).
 package struct CodeMap: Sendable, Equatable {
-    /// Coordinates of each of the N codes along the first and the second component.
+    /// The coordinates of each of the N codes along the first and the second component.
     package var points: [(x: Double, y: Double)]
-    /// Shares of the codes' variance that the two components hold.
+    /// The shares of the codes' variance along the two components.
     package var explained: (first: Double, second: Double)
 
-    /// Principal components of a codebook (N, d): eigenvectors of the covariance, by Jacobi's method in double
-    /// precision. O(N · d² + d³).
+    /// Projects a codebook (N, d) on the eigenvectors of its covariance with the greatest eigenvalues. They are computed by
+    /// Jacobi's method in double precision. O(N · d² + d³).
     ///
-    /// A component's sign is chosen so that its greatest coordinate is positive; so a codebook has one map.
+    /// The sign of a component is chosen so that its coordinate with the greatest magnitude is positive, so a codebook
+    /// always gives the same map.
     package init(_ codebook: Matrix) {
         let (n, d) = (codebook.rows, codebook.columns)
         var centred = codebook.values.map(Double.init)
@@ -51,14 +52,16 @@ package struct CodeMap: Sendable, Equatable {
     }
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix, by cyclic Jacobi rotations.
+/// Eigenvalues and eigenvectors of a symmetric matrix, by cyclic Jacobi rotations in double precision.
 struct SymmetricEigen {
-    /// Eigenvalues, in no order.
+    /// Eigenvalues, unsorted.
     private(set) var values: [Double]
-    /// Eigenvectors as columns, (size, size).
+    /// Eigenvectors as columns, (size, size), in the order of `values`.
     private(set) var vectors: [Double]
 
-    /// - Parameter matrix: symmetric, (size, size). O(size³) for each of a few sweeps.
+    /// Rotates until the elements outside the diagonal vanish; few sweeps of O(size³) each.
+    ///
+    /// - Parameter matrix: symmetric, (size, size).
     init(_ matrix: [Double], size n: Int) {
         precondition(matrix.count == n * n, "the matrix is not square")
         var a = matrix
@@ -71,7 +74,7 @@ struct SymmetricEigen {
             guard outside > 1e-26 * scale else { break }
             for p in 0..<n {
                 for q in (p + 1)..<max(n, p + 1) where a[p * n + q] != 0 {
-                    // The rotation that makes a[p, q] zero: t = tan φ, the smaller of the two roots.
+                    // The rotation by φ that makes a[p, q] zero: t = tan φ is the smaller root of t² + 2θt − 1 = 0.
                     let theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q])
                     let t = (theta < 0 ? -1 : 1) / (abs(theta) + (theta * theta + 1).squareRoot())
                     let c = 1 / (t * t + 1).squareRoot()

@@ -2,25 +2,26 @@ import Tokenizer
 package import Numerics
 import Core
 
-/// What nearness of two embeddings is.
+/// How the similarity of two embeddings x and y is measured.
 package enum Similarity: String, Sendable, Codable, CaseIterable {
-    /// ⟨x, y⟩ / (‖x‖ ‖y‖); 0 where one of them is zero.
+    /// ⟨x, y⟩ / (‖x‖ ‖y‖); 0 if one of them is zero.
     case cosine
     /// ⟨x, y⟩
     case innerProduct = "inner_product"
 }
 
-/// Exact nearest neighbours among the rows of a matrix, by blocks of one matrix product each.
+/// Exact search for nearest neighbours among the rows of a matrix, by one matrix product for each block of rows.
 package struct NeighbourSearch {
-    /// Rows in blocks of this many, each a matrix.
+    /// The rows, in blocks of `keysAtOnce`.
     private let blocks: [Matrix]
     private let rows: Int
 
-    /// Rows of keys in a block, and queries searched at once: their products stay in the second-level cache.
+    /// Rows of a block. With `queriesAtOnce` it is small enough for the products to stay in the second-level cache.
     private static let keysAtOnce = 1024
+    /// Queries of a matrix product.
     private static let queriesAtOnce = 128
 
-    /// Prepares to search among the rows; a copy of the matrix, at unit length for cosine.
+    /// Copies the matrix, with rows of unit length for cosine. O(elements).
     package init(_ matrix: Matrix, similarity: Similarity) {
         var scaled = matrix
         if similarity == .cosine { scaled.normaliseRows(factor: 1) }
@@ -32,36 +33,36 @@ package struct NeighbourSearch {
         }
     }
 
-    /// For each of these rows the most similar *other* row, the lowest of equals; nil where there is no other.
+    /// For each query, a row, the most similar *other* row, the lowest of equally similar ones; nil if there is no other.
     ///
-    /// 2 · queries · rows · width operations; the number of threads is that of `Parallel.withThreads`.
+    /// 2 · queries · rows · width operations, on as many threads as `Parallel.withThreads` allows.
     package func nearest(of queries: [Int]) -> [Int?] {
         var result: [Int?] = []
         result.reserveCapacity(queries.count)
         var (products, points) = (Matrix(), Matrix())
         for start in stride(from: 0, to: queries.count, by: Self.queriesAtOnce) {
-            let part = queries[start..<min(start + Self.queriesAtOnce, queries.count)]
-            points.resize(rows: part.count, columns: blocks[0].columns)
-            for (place, row) in part.enumerated() {
-                points.setRows(from: place, blocks[row / Self.keysAtOnce].row(row % Self.keysAtOnce))
+            let chunk = queries[start..<min(start + Self.queriesAtOnce, queries.count)]
+            points.resize(rows: chunk.count, columns: blocks[0].columns)
+            for (index, row) in chunk.enumerated() {
+                points.setRows(from: index, blocks[row / Self.keysAtOnce].row(row % Self.keysAtOnce))
             }
-            var best = [Float](repeating: .infinity, count: part.count)
-            var found = [Int?](repeating: nil, count: part.count)
+            var best = [Float](repeating: .infinity, count: chunk.count)
+            var found = [Int?](repeating: nil, count: chunk.count)
             for (number, block) in blocks.enumerated() {
                 let first = number * Self.keysAtOnce
-                products.resize(rows: block.rows, columns: part.count)
-                // Negated, so that the least is the most similar; a row is no neighbour of its own.
+                products.resize(rows: block.rows, columns: chunk.count)
+                // Negated, so that the least is the most similar. A row is not its own neighbour.
                 BLAS.multiply(block, points, transposeB: true, alpha: -1, into: &products)
-                for (place, row) in part.enumerated() where row / Self.keysAtOnce == number {
-                    products[row - first, place] = .infinity
+                for (index, row) in chunk.enumerated() where row / Self.keysAtOnce == number {
+                    products[row - first, index] = .infinity
                 }
-                var places = [Int](repeating: 0, count: part.count)
-                var margins = [Float](repeating: 0, count: part.count)
+                var nearest = [Int](repeating: 0, count: chunk.count)
+                var margins = [Float](repeating: 0, count: chunk.count)
                 Nearest.inColumns(
-                    products, offsets: [Float](repeating: 0, count: block.rows), codes: &places, margins: &margins)
-                for (place, key) in places.enumerated() where products[key, place] < best[place] {
-                    best[place] = products[key, place]
-                    found[place] = first + key
+                    products, offsets: [Float](repeating: 0, count: block.rows), codes: &nearest, margins: &margins)
+                for (index, key) in nearest.enumerated() where products[key, index] < best[index] {
+                    best[index] = products[key, index]
+                    found[index] = first + key
                 }
             }
             result += found
@@ -73,17 +74,17 @@ package struct NeighbourSearch {
 extension Evaluation {
     /// Share of equal codes at the same position between an item and its nearest neighbour.
     package struct NeighbourOverlap: Sendable, Codable, Equatable {
-        /// What nearness was.
+        /// How similarity was measured.
         package var similarity: Similarity
         /// Items that have such an embedding.
         package var items: Int
-        /// Items whose neighbour was looked for: all, or a sample.
+        /// Items whose neighbour was searched: all, or a sample.
         package var queries: Int
-        /// Mean over these items and the levels (Table 4 of the paper).
+        /// The mean over these items and the levels (Table 4 of the paper).
         package var share: Double
-        /// Mean over these items for each level.
+        /// The mean over these items for each level.
         package var shareByLevel: [Double]
-        /// The share that two items drawn at random have on average. Few codes in use make it great, and with it `share`.
+        /// The mean for two items drawn at random. If few codes are in use, it is large, and so is `share`.
         package var shareByChance: Double
 
         enum CodingKeys: String, CodingKey {
@@ -95,10 +96,13 @@ extension Evaluation {
 }
 
 extension Evaluation.NeighbourOverlap {
+    /// Compares the codes of each pair. O((pairs + population) · L).
+    ///
     /// - Parameters:
+    ///   - items: items that have such an embedding.
     ///   - pairs: rows of items and of their neighbours.
     ///   - codes: natural codes (n, L).
-    ///   - population: rows that neighbours were looked for among.
+    ///   - population: the rows among which neighbours were searched.
     init(
         similarity: Similarity, items: Int, pairs: [(item: Int, neighbour: Int)], codes: [Code], levels: Int,
         codesPerLevel: Int, population: [Int]
@@ -114,7 +118,7 @@ extension Evaluation.NeighbourOverlap {
         }
         shareByLevel = equal.map { pairs.isEmpty ? 0 : Double($0) / Double(pairs.count) }
         share = shareByLevel.reduce(0, +) / Double(levels)
-        // Σ n_c (n_c − 1) / (n (n − 1)) for each level.
+        // By chance: Σ_c n_c (n_c − 1) / (n (n − 1)) for each level, n_c items of n having code c.
         let count = Double(population.count)
         var chance = 0.0
         for level in 0..<levels where population.count > 1 {

@@ -3,22 +3,22 @@ import Numerics
 import Core
 
 extension Evaluation {
-    /// How far a prefix of the identifier tells an item's category.
+    /// How well a prefix of the identifier predicts an item's category.
     package struct CategoryPurity: Sendable, Codable, Equatable {
-        /// One entry for each depth of the categories' paths, the root first.
+        /// The figures for each depth of the categories' paths, the root first.
         package var depths: [Depth]
 
-        /// Categories cut at one depth.
+        /// Categories cut off at one depth.
         package struct Depth: Sendable, Codable, Equatable {
-            /// Names of the path that count, from the root: 1 is the root alone.
+            /// How many names of a path are compared, from the root: 1 compares the root alone.
             package var depth: Int
-            /// Items whose path is that long; the others are left out.
+            /// Items whose path is that long or longer; the others are left out.
             package var items: Int
             /// Distinct categories among them.
             package var categories: Int
-            /// Share of the most frequent category: the purity of the empty prefix.
+            /// The share of the most frequent category: the purity of the empty prefix.
             package var largestShare: Double
-            /// Purity for prefixes of 1 to L codes.
+            /// The purity of prefixes of 1 to L codes.
             package var prefixes: [Prefix]
 
             enum CodingKeys: String, CodingKey {
@@ -34,14 +34,14 @@ extension Evaluation {
             package var length: Int
             /// Distinct prefixes among the items.
             package var prefixes: Int
-            /// Share of items whose category is the most frequent of their prefix.
+            /// The share of items whose category is the most frequent one among the items with the same prefix.
             package var purity: Double
-            /// The same after the categories were shuffled among the items, mean of five times: what the sizes of the
-            /// groups alone give. A prefix of one item is always pure.
+            /// The same after the categories were shuffled among the items, the mean of five shuffles: the purity that
+            /// follows from the sizes of the groups alone. A prefix that one item has is always pure.
             package var shuffled: Double
         }
 
-        /// Depths reported at most; deeper paths are cut.
+        /// The greatest depth that is reported; longer paths are cut off.
         static let greatestDepth = 6
         private static let shuffles = 5
     }
@@ -51,8 +51,9 @@ extension Evaluation.CategoryPurity {
     /// Measures. O(n · L · depths).
     ///
     /// - Parameters:
-    ///   - order: the rows in the order of their identifiers, so that items with a common prefix are a run.
-    ///   - categories: the path of each row.
+    ///   - identifiers: the identifier of each row, of `levels` codes.
+    ///   - order: the rows sorted by identifier, so that items with a common prefix are consecutive.
+    ///   - categories: the path of categories of each row.
     init(identifiers: [Identifier], order: [Int], levels: Int, categories: [[String]]) {
         var random = Random(seed: 1)
         depths = []
@@ -87,37 +88,37 @@ extension Evaluation.CategoryPurity {
         }
     }
 
-    /// Runs of rows with a common prefix.
+    /// The ranges of `rows` that have a prefix of this length in common.
     private static func runs(_ rows: [Int], _ identifiers: [Identifier], length: Int) -> [Range<Int>] {
         var runs: [Range<Int>] = []
         var start = 0
         var prefix = identifiers[rows[0]].prefix(length)
-        for place in 1..<max(1, rows.count) {
-            let next = identifiers[rows[place]].prefix(length)
+        for index in 1..<max(1, rows.count) {
+            let next = identifiers[rows[index]].prefix(length)
             guard next != prefix else { continue }
-            runs.append(start..<place)
-            (start, prefix) = (place, next)
+            runs.append(start..<index)
+            (start, prefix) = (index, next)
         }
         return runs + [start..<rows.count]
     }
 }
 
-/// Counts labels of runs.
+/// Counts the labels within ranges of items.
 private struct LabelCounter {
     let labels: Int
 
-    /// Σ over runs of the most frequent label's count / all. O(labels + items).
+    /// Σ over the runs of the count of the run's most frequent label / number of items. O(labels + items).
     func purity(_ runs: [Range<Int>], _ values: [Int]) -> Double {
         var counts = [Int](repeating: 0, count: labels)
         var total = 0
         for run in runs {
             var most = 0
-            for place in run {
-                counts[values[place]] += 1
-                most = max(most, counts[values[place]])
+            for index in run {
+                counts[values[index]] += 1
+                most = max(most, counts[values[index]])
             }
             total += most
-            for place in run { counts[values[place]] = 0 }
+            for index in run { counts[values[index]] = 0 }
         }
         return Double(total) / Double(max(1, values.count))
     }

@@ -2,19 +2,20 @@ import Tokenizer
 import Glibc
 
 extension Evaluation {
-    /// How the items of a catalog spread over the N codes of one level.
+    /// How the items of a catalog are distributed over the N codes of one level.
     package struct LevelUsage: Sendable, Codable, Equatable {
-        /// Codes that an item has.
+        /// Codes that at least one item has.
         package var used: Int
         /// Codes that no item has.
         package var dead: Int
-        /// −Σ p log₂ p in bits, p the share of items with a code; at most log₂ N.
+        /// −Σ p log₂ p in bits, where p is the share of items with each code; at most log₂ N.
         package var entropy: Double
-        /// 2^entropy: so many codes used alike would have the same entropy.
+        /// 2^entropy: the number of equally used codes that would have the same entropy.
         package var perplexity: Double
-        /// Gini coefficient over all N codes, dead ones included: 0 if all have as many items, (N − 1) / N if one has all.
+        /// The Gini coefficient over all N codes, dead ones included: 0 if all have the same number of items, (N − 1) / N if
+        /// one has all items.
         package var gini: Double
-        /// Share of the items that have the most frequent code.
+        /// The share of the items that have the most frequent code.
         package var largestShare: Double
 
         enum CodingKeys: String, CodingKey {
@@ -23,14 +24,14 @@ extension Evaluation {
         }
     }
 
-    /// Codes that stand together when sorted by frequency.
+    /// Neighbouring codes in the order of their frequency.
     package struct CodeGroup: Sendable, Codable, Equatable {
-        /// Codes of the group.
+        /// The number of codes in the group.
         package var codes: Int
         /// Items that have one of them.
         package var items: Int
 
-        /// Codes in a group, as the paper's Figure 6 has it.
+        /// Codes in a group, as in Figure 6 of the paper.
         package static let size = 15
 
         /// The codes in groups of 15, the most frequent first. O(N log N).
@@ -45,7 +46,9 @@ extension Evaluation {
 }
 
 extension Evaluation.LevelUsage {
-    /// - Parameter counts: how many items have each of the N codes. O(N log N).
+    /// Measures. O(N log N).
+    ///
+    /// - Parameter counts: the number of items that have each of the N codes.
     init(counts: [Int]) {
         let total = Double(counts.reduce(0, +))
         used = counts.count { $0 > 0 }
@@ -55,12 +58,12 @@ extension Evaluation.LevelUsage {
             let share = Double(count) / total
             entropy -= share * log2(share)
         }
-        // −1 · log₂ 1 is −0.
+        // If one code has all items, the entropy is −(1 · log₂ 1) = −0.
         entropy = max(0, entropy)
         perplexity = exp2(entropy)
-        // G = 2 Σ i xᵢ / (N Σ x) − (N + 1) / N, x ascending, i from 1.
+        // G = 2 Σ i xᵢ / (N Σ xᵢ) − (N + 1) / N, with the counts xᵢ in ascending order and i from 1.
         var weighted = 0.0
-        for (place, count) in counts.sorted().enumerated() { weighted += Double(place + 1) * Double(count) }
+        for (index, count) in counts.sorted().enumerated() { weighted += Double(index + 1) * Double(count) }
         let n = Double(counts.count)
         gini = total > 0 ? max(0, 2 * weighted / (n * total) - (n + 1) / n) : 0
         largestShare = total > 0 ? Double(counts.max() ?? 0) / total : 0

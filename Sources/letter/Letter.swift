@@ -2,7 +2,7 @@ import ArgumentParser
 import ControlClient
 import Core
 import Glibc
-import Numerics
+import KernelSelection
 
 /// The command line.
 @main
@@ -31,17 +31,16 @@ struct Letter: AsyncParsableCommand {
             CommandGroup(name: "File", subcommands: [CatalogCommand.self, TokenizerCommand.self]),
         ])
 
-    /// Runs before anything else in the process.
-    static func prepare(_ arguments: [String]) {
-        // Only these commands multiply matrices; the others do not pay for starting the process a second time.
-        if arguments.first == "tokenizer" { BLASKernels.reexecuteWithBestKernels() }
-    }
+    /// The subcommands that multiply matrices, and the one that reports with which kernels they do. The others do not pay
+    /// for executing the program twice.
+    private static let usesKernels: Set<String> = ["tokenizer", "doctor"]
 
     static func main() async {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        prepare(arguments)
+        let arguments = takeSocket(Array(CommandLine.arguments.dropFirst()))
+        // May execute the program again, so nothing else comes before it.
+        if let verb = arguments.first, usesKernels.contains(verb) { KernelSelection.apply() }
         do {
-            try await run(takeSocket(arguments))
+            try await run(arguments)
         } catch let failure as any Failure {
             ErrorReport(failure).write(asJSON: arguments.contains("--json"))
             Glibc.exit(failure.kind.exitCode)

@@ -34,6 +34,14 @@ final class Site: Sendable {
     /// Folder of the Python scripts.
     static let scripts = SharedData.packageRoot + "/Tests/EndToEndTests/Support/"
 
+    /// The environment of the tests and some more variables. Without OPENBLAS_CORETYPE, which `letter` would respect: the
+    /// tests' own kernels are no choice of a user.
+    static func environment(_ more: [String: String] = [:]) -> [String: String] {
+        var environment = ProcessInfo.processInfo.environment
+        environment["OPENBLAS_CORETYPE"] = nil
+        return environment.merging(more) { $1 }
+    }
+
     /// Runs a program to its end. `input` is written to its standard input.
     static func run(_ program: String, _ arguments: [String], input: String = "", environment: [String: String] = [:])
         async throws -> Result
@@ -41,7 +49,7 @@ final class Site: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = Self.environment(environment)
         // Files, not pipes: a pipe that nobody drains while we wait would block the program.
         let folder = TemporaryDirectory()
         for name in ["in", "out", "err"] { _ = FileManager.default.createFile(atPath: folder[name], contents: nil) }
@@ -142,7 +150,7 @@ final class Site: Sendable {
             + ["--socket", socket] + extra
         process.executableURL = URL(fileURLWithPath: command[0])
         process.arguments = Array(command.dropFirst())
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = Self.environment(environment)
         let log = folder["letterd.log"]
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)

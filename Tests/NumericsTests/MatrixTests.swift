@@ -2,7 +2,7 @@ import Glibc
 import Numerics
 import Testing
 
-/// The product by the definition, in double.
+/// The product by its definition, in double.
 func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bool) -> [Double] {
     let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
     let n = transposeB ? b.rows : b.columns
@@ -31,7 +31,7 @@ func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bo
         }
     }
 
-    @Test("bias and ReLU in one pass") func bias() {
+    @Test("addBias adds the bias to every row and applies ReLU if asked") func bias() {
         var x = Matrix(rows: 2, columns: 2, [1, -2, 0.5, 3])
         x.addBias(Matrix(rows: 1, columns: 2, [-1, 1]), rectify: true)
         #expect(x.values == [0, 0, 0, 4])
@@ -39,7 +39,7 @@ func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bo
         #expect(x.values == [-1, 1, -1, 5])
     }
 
-    @Test("gather takes rows and scatterAdd puts them back") func gather() {
+    @Test("gather takes rows, and scatterAdd adds them back to where they came from") func gather() {
         let table = Matrix(rows: 3, columns: 2, [1, 2, 3, 4, 5, 6])
         var rows = Matrix()
         rows.gather([2, 0, 2], of: table)
@@ -49,7 +49,7 @@ func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bo
         #expect(back.values == [1, 2, 0, 0, 10, 12])
     }
 
-    @Test("softmax cross-entropy leaves out rows and columns as told") func crossEntropy() {
+    @Test("softmax cross-entropy leaves out rows without a target and excluded columns") func crossEntropy() {
         var random = Random(seed: 9)
         let logits = random.normalMatrix(rows: 3, columns: 19, deviation: 3)
         var softmax = logits
@@ -67,14 +67,14 @@ func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bo
         #expect(none.softmaxCrossEntropy(targets: [-1], excluded: nil) == (0, 0))
     }
 
-    @Test("softmax of far apart and equal logits stays finite") func extremeLogits() {
+    @Test("softmax stays finite for logits that are far apart or equal") func extremeLogits() {
         var x = Matrix(rows: 1, columns: 9, [-1e30, 80, -90, 0, 1e5, 1, 2, 3, 1e5])
         let loss = x.softmaxCrossEntropy(targets: [4], excluded: nil).loss
         #expect(abs(loss - 0.693147) < 1e-5)
         #expect(x[0, 4] == 0.5 && x[0, 8] == 0.5 && x[0, 0] == 0)
     }
 
-    @Test("the least of each column, its margin and the lowest of a tie", arguments: [1, 7, 8, 20, 40])
+    @Test("the least of each column is found with its margin, the lowest row of a tie", arguments: [1, 7, 8, 20, 40])
     func nearest(columns: Int) {
         var random = Random(seed: 3)
         var products = random.normalMatrix(rows: 19, columns: columns, deviation: 1)
@@ -95,7 +95,7 @@ func plainProduct(_ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bo
         }
     }
 
-    @Test("the same sizes reuse storage and other sizes give the same results") func resize() {
+    @Test("resize gives as many elements as asked, smaller and larger") func resize() {
         var matrix = Matrix(rows: 4, columns: 4)
         matrix.resize(rows: 2, columns: 3)
         #expect(matrix.values.count == 6)

@@ -2,7 +2,7 @@ import Numerics
 import TestSupport
 import Testing
 
-/// The products of frozen rows, to the bit.
+/// Products of frozen rows, compared bit by bit.
 @Suite struct PackedRowsTests {
     /// Rows, columns as rows of a matrix, and offsets.
     private struct Problem {
@@ -25,7 +25,7 @@ import Testing
             return panels
         }
 
-        /// The product by fused multiply-adds in the order of the terms, from the offset on.
+        /// The product by fused multiply-adds in the order of the terms, starting from the offset.
         func value(_ row: Int, _ column: Int) -> Float {
             (0..<rows.columns).reduce(offsets[row]) { $0.addingProduct(rows[row, $1], columns[column, $1]) }
         }
@@ -36,15 +36,15 @@ import Testing
         (3, 769, 2),
     ]
 
-    @Test(arguments: VectorKind.supported)
-    func `products have the bits of fused multiply-adds taken one after the other`(kind: VectorKind) {
+    @Test(arguments: SIMDWidth.supported)
+    func `products have the bits of one fused multiply-add after another`(simd: SIMDWidth) {
         for (seed, (rows, width, columns)) in Self.sizes.enumerated() {
             let problem = Problem(rows: rows, width: width, columns: columns, seed: UInt64(seed))
             for rectify in [false, true] {
-                // What was there before must not matter.
+                // Earlier contents of the output must not matter.
                 let output = Panels(rows: 0, columns: 0)
                 output.set(Matrix(rows: 40, columns: 300, [Float](repeating: .nan, count: 12_000)))
-                problem.packed.multiply(problem.panels, rectify: rectify, into: output, by: kind)
+                problem.packed.multiply(problem.panels, rectify: rectify, into: output, by: simd)
                 #expect(output.rows == rows && output.columns == columns)
                 var found: [Float] = []
                 output.appendColumns(to: &found)
@@ -59,12 +59,14 @@ import Testing
         }
     }
 
-    @Test(arguments: VectorKind.supported)
-    func `the nearest row is the first of the least, and the margin is to the second`(kind: VectorKind) {
+    @Test(arguments: SIMDWidth.supported)
+    func `the nearest row is the first of the least, and the margin is the distance to the second least`(
+        simd: SIMDWidth
+    ) {
         for (seed, (rows, width, columns)) in Self.sizes.enumerated() {
             let problem = Problem(rows: rows, width: width, columns: columns, seed: 50 + UInt64(seed))
             var (indices, margins) = ([Int32](), [Float]())
-            problem.packed.nearest(to: problem.panels, indices: &indices, margins: &margins, by: kind)
+            problem.packed.nearest(to: problem.panels, indices: &indices, margins: &margins, by: simd)
             for column in 0..<columns {
                 let values = (0..<rows).map { problem.value($0, column) }
                 let order = values.indices.sorted { (values[$0], $0) < (values[$1], $1) }
@@ -74,28 +76,30 @@ import Testing
         }
     }
 
-    @Test(arguments: VectorKind.supported) func `equals are told by their order, and have no margin`(kind: VectorKind) {
+    @Test(arguments: SIMDWidth.supported) func `the lowest of equal rows is the nearest, with a margin of zero`(
+        simd: SIMDWidth
+    ) {
         let rows = Matrix(rows: 30, columns: 2, [Float](repeating: 1, count: 60))
         let offsets = (0..<30).map { [7, 19, 29].contains($0) ? Float(-1) : 0 }
         let columns = Panels(rows: 0, columns: 0)
         columns.set(Matrix(rows: 40, columns: 2, [Float](repeating: 0.5, count: 80)))
         var (indices, margins) = ([Int32](), [Float]())
-        PackedRows(rows, offsets: offsets).nearest(to: columns, indices: &indices, margins: &margins, by: kind)
+        PackedRows(rows, offsets: offsets).nearest(to: columns, indices: &indices, margins: &margins, by: simd)
         #expect(indices.prefix(40).allSatisfy { $0 == 7 })
         #expect(margins.prefix(40).allSatisfy { $0 == 0 })
     }
 
-    @Test(arguments: VectorKind.supported)
-    func `what is not finite stays in its column and is not rectified away`(kind: VectorKind) {
+    @Test(arguments: SIMDWidth.supported)
+    func `values that are not finite affect their own column only, and ReLU keeps NaN`(simd: SIMDWidth) {
         let problem = Problem(rows: 20, width: 400, columns: 40, seed: 3)
         var spoilt = problem.columns
         spoilt[5, 399] = .nan
         spoilt[38, 0] = .infinity
         let (clean, other) = (Panels(rows: 0, columns: 0), Panels(rows: 0, columns: 0))
-        problem.packed.multiply(problem.panels, rectify: true, into: clean, by: kind)
+        problem.packed.multiply(problem.panels, rectify: true, into: clean, by: simd)
         let panels = Panels(rows: 0, columns: 0)
         panels.set(spoilt)
-        problem.packed.multiply(panels, rectify: true, into: other, by: kind)
+        problem.packed.multiply(panels, rectify: true, into: other, by: simd)
         var (expected, found) = ([Float](), [Float]())
         clean.appendColumns(to: &expected)
         other.appendColumns(to: &found)
@@ -109,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func `residuals and norms of columns are those of the rows they were made of`() {
+    @Test func `residuals and norms of columns are those of the rows that were stored as columns`() {
         let problem = Problem(rows: 6, width: 5, columns: 37, seed: 4)
         let panels = problem.panels
         let indices = (0..<37).map { Int32($0 % 6) }

@@ -4,9 +4,9 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Work on several threads.
+/// Work that is split among threads.
 @Suite(.timeLimit(.minutes(2))) struct ParallelTests {
-    @Test(arguments: [1, 2, 3, 5]) func `ranges are each taken once, begin at multiples and end at the end`(
+    @Test(arguments: [1, 2, 3, 5]) func `the ranges cover everything once, and begin at multiples of the alignment`(
         threads: Int
     ) {
         for (count, alignment) in [(0, 1), (1, 1), (100, 16), (8_192, 1), (100_001, 16), (262_144, 64)] {
@@ -25,9 +25,9 @@ import Testing
         }
     }
 
-    @Test func `parts run at the same time, one after the other within parts, and again after a pause`() {
+    @Test func `ranges run at the same time, nested ones in turn, also after the helpers fell asleep`() {
         for _ in 1...3 {
-            // Another test may have the team; then the parts run in turn, and it is tried again.
+            // If another test occupies the team, the ranges run in turn, and the loop tries again.
             var met = false
             for _ in 0..<1_000 where !met {
                 let begun = Atomic<Int>(0)
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `callers on many threads all get their work done`() {
+    @Test func `many threads can split work at the same time, and all of it is done`() {
         let total = Atomic<Int>(0)
         let callers = (0..<6).map { _ in
             Thread {
@@ -69,8 +69,14 @@ import Testing
         #expect(total.load(ordering: .relaxed) == 6 * 500 * 100)
     }
 
+    @Test(arguments: [1, 2, 5]) func `concurrent calls are each made once`(count: Int) {
+        let calls = Mutex<[Int]>([])
+        Parallel.concurrently(count) { number in calls.withLock { $0.append(number) } }
+        #expect(calls.withLock { $0 }.sorted() == Array(0..<count))
+    }
+
     @Test(arguments: [false, true], [false, true])
-    func `a product that is parted agrees with the definition`(transposeA: Bool, transposeB: Bool) {
+    func `a product that is split among threads agrees with the definition`(transposeA: Bool, transposeB: Bool) {
         for (m, n, k) in [(300, 40, 90), (33, 500, 70), (129, 128, 64)] {
             var random = SeededGenerator(seed: UInt64(m))
             let a = Matrix(rows: transposeA ? k : m, columns: transposeA ? m : k, random.vector(m * k))
@@ -88,7 +94,8 @@ import Testing
         }
     }
 
-    @Test func `rows and columns are scaled as Sinkhorn and Knopp say, with the same bits everywhere`() {
+    @Test
+    func `scaling agrees with the algorithm of Sinkhorn and Knopp, with the same bits for all widths and threads`() {
         for (rows, columns) in [(1, 1), (5, 3), (128, 32), (129, 40), (300, 256), (7, 71)] {
             var random = SeededGenerator(seed: UInt64(rows))
             let matrix = random.vector(rows * columns).map { Double(abs($0)) + 0.01 }
@@ -106,13 +113,13 @@ import Testing
             let found = Scaling.factors(matrix, rows: rows, columns: columns, iterations: 20)
             #expect(zip(found.u, u).allSatisfy { abs($0 - $1) <= 1e-12 * $1 })
             #expect(zip(found.v, v).allSatisfy { abs($0 - $1) <= 1e-12 * $1 })
-            for kind in VectorKind.supported {
+            for simd in SIMDWidth.supported {
                 for threads in [1, 2, 3] {
                     let other = Parallel.withThreads(threads) {
-                        Scaling.factors(matrix, rows: rows, columns: columns, iterations: 20, by: kind)
+                        Scaling.factors(matrix, rows: rows, columns: columns, iterations: 20, by: simd)
                     }
-                    #expect(other.u.map(\.bitPattern) == found.u.map(\.bitPattern), "\(kind), \(threads) threads")
-                    #expect(other.v.map(\.bitPattern) == found.v.map(\.bitPattern), "\(kind), \(threads) threads")
+                    #expect(other.u.map(\.bitPattern) == found.u.map(\.bitPattern), "\(simd), \(threads) threads")
+                    #expect(other.v.map(\.bitPattern) == found.v.map(\.bitPattern), "\(simd), \(threads) threads")
                 }
             }
         }

@@ -2,7 +2,7 @@ import Numerics
 import Testing
 
 @Suite struct RandomTests {
-    @Test("the same seed gives the same numbers, another seed others") func seeds() {
+    @Test("the same seed gives the same numbers, and another seed gives others") func seeds() {
         var (a, b, c) = (Random(seed: 7), Random(seed: 7), Random(seed: 8))
         let (x, y, z) = ((0..<9).map { _ in a.next() }, (0..<9).map { _ in b.next() }, (0..<9).map { _ in c.next() })
         #expect(x == y)
@@ -11,12 +11,12 @@ import Testing
 
     @Test("the numbers are those of SplitMix64 and xoshiro256**") func knownAnswers() {
         var random = Random(seed: 0)
-        // First output for the state that SplitMix64 gives from 0, computed by the definition.
+        // The first outputs for the state that SplitMix64 gives for seed 0, computed from the definition.
         #expect(random.next() == 11_091_344_671_253_066_420)
         #expect(random.next() == 13_793_997_310_169_335_082)
     }
 
-    @Test("normals have mean 0 and variance 1; indices are even") func moments() {
+    @Test("normals have mean 0 and variance 1, and indices are evenly distributed") func moments() {
         var random = Random(seed: 1)
         let values = (0..<100_000).map { _ in random.normal() }
         let mean = values.reduce(0, +) / 1e5

@@ -17,7 +17,7 @@ struct ItemTextTests {
     }
 
     @Test(
-        "takes strings, numbers, arrays and null",
+        "accepts strings, numbers, arrays and null",
         arguments: [
             (#"{"id":"a","title":["One","Two"],"brand":null}"#, "One, Two"),
             (#"{"id":"a","title":"  padded \n","brand":"   "}"#, "padded"),
@@ -32,14 +32,14 @@ struct ItemTextTests {
     }
 
     @Test(
-        "takes an id as text, integer or base64",
+        "accepts an id as text, integer or base64",
         arguments: [(#""x y""#, "x y"), ("17", "17"), ("-3", "-3"), (#""base64:/w==""#, "base64:/w==")])
     func ids(json: String, text: String) throws {
         #expect(try read("{\"id\":\(json),\"title\":\"T\"}").id == ItemID(text: text))
     }
 
     @Test(
-        "names what is wrong",
+        "reports what is wrong",
         arguments: [
             ("", "bad_json"), ("[]", "bad_json"), (#""text""#, "bad_json"), (#"{"id":"a""#, "bad_json"),
             (#"{"id":"a"} {"id":"b"}"#, "bad_json"), ("{\"id\":\"a\",\"title\":\"\u{1}", "bad_json"),

@@ -31,7 +31,7 @@ import Core
         }
     }
 
-    @Test("the lowest of equals is the neighbour, and a lone row has none") func equals() {
+    @Test("the lowest of equal rows is the neighbour, and a single row has none") func equals() {
         let same = Matrix(rows: 1500, columns: 3, [Float](repeating: 1, count: 4500))
         #expect(NeighbourSearch(same, similarity: .innerProduct).nearest(of: [0, 1, 1499]) == [1, 0, 0])
         #expect(NeighbourSearch(same, similarity: .innerProduct).nearest(of: []) == [])
@@ -98,7 +98,7 @@ import Core
         }
         #expect(near(evaluation.errors.medianQuantisationError, 0.0934347845, 1e-3))
         #expect(near(evaluation.errors.p99QuantisationError, 0.3353165417, 1e-3))
-        // Equally near neighbours may change places with rounding, so a few of 17,376 codes may.
+        // Of neighbours that are equally near, rounding decides, so a few of 17,376 codes may differ.
         let collaborative = try #require(evaluation.collaborativeNeighbours)
         #expect(near(collaborative.share, 0.2007366, 1e-3) && near(collaborative.shareByLevel[0], 0.5637661, 1e-3))
         #expect(near(collaborative.shareByChance, 0.0271133636, 1e-6))

@@ -6,9 +6,9 @@ import Testing
 import Tokenizer
 import Core
 
-/// Figures of a catalog of eight items whose every number can be found by hand.
+/// Figures of a catalog of eight items, all computed by hand.
 @Suite struct EvaluationTests {
-    /// Two levels of four codes in the plane; what is encoded stays as it is, and so does what is decoded.
+    /// Two levels of four codes in the plane; encoder and decoder are the identity.
     private func planeModel(decoder: Bool = true) throws -> TokenizerModel {
         let identity = Layer(weight: Matrix(rows: 2, columns: 2, [1, 0, 0, 1]), bias: Matrix(rows: 1, columns: 2))
         return try TokenizerModel(
@@ -35,7 +35,7 @@ import Core
         abs(value - expected) <= tolerance * max(1, abs(expected))
     }
 
-    @Test("collisions are counted by both formulas, and duplicates told apart") func collisions() throws {
+    @Test("collisions are counted by both formulas, and duplicates separately") func collisions() throws {
         let found = try Evaluator(model: planeModel()).evaluate(input).evaluation.collisions
         #expect(found.distinct == 5)
         #expect(near(found.rate, 3.0 / 8))
@@ -50,7 +50,7 @@ import Core
         #expect(found.separableItems == 5)
     }
 
-    @Test("without equal embeddings and without collisions nothing is reported") func noCollisions() throws {
+    @Test("without equal embeddings and collisions the counts are zero") func noCollisions() throws {
         let distinct = EvaluationInput(semantic: Matrix(rows: 3, columns: 2, [0, 0, 10, 0, 10, 1]))
         let result = try Evaluator(model: planeModel()).evaluate(distinct)
         let found = result.evaluation.collisions
@@ -60,7 +60,7 @@ import Core
         #expect(result.evaluation.unseenErrors == nil)
     }
 
-    @Test("equal embeddings alone are no collision that could be mended") func duplicatesAlone() throws {
+    @Test("equal embeddings do not count as separable") func duplicatesAlone() throws {
         let same = EvaluationInput(semantic: Matrix(rows: 3, columns: 2, [10, 0, 0, 0, 10, 0]))
         let found = try Evaluator(model: planeModel()).evaluate(same).evaluation.collisions
         #expect(found.sharedItems == 2 && found.separableItems == 0 && found.rateWithoutDuplicates == 0)
@@ -78,7 +78,7 @@ import Core
         #expect(result.evaluation.firstLevelGroups.map { [$0.codes, $0.items] } == [[4, 8]])
     }
 
-    @Test("errors are those of each level, of all items and of the unseen ones") func errors() throws {
+    @Test("errors are reported for each level, for all items and for the unseen ones") func errors() throws {
         let evaluation = try Evaluator(model: planeModel()).evaluate(input).evaluation
         let all = evaluation.errors
         #expect(all.items == 8)
@@ -110,7 +110,7 @@ import Core
         #expect(product.similarity == .innerProduct)
     }
 
-    @Test("prefixes are as pure as counted, and shuffled categories are less") func purity() throws {
+    @Test("the purity of prefixes is as counted, and lower for shuffled categories") func purity() throws {
         let purity = try #require(Evaluator(model: planeModel()).evaluate(input).evaluation.purity)
         #expect(purity.depths.count == 2)
         let (one, two) = (purity.depths[0], purity.depths[1])
@@ -127,7 +127,7 @@ import Core
         #expect(found.purity == 1 && (0.5...0.65).contains(found.shuffled))
     }
 
-    @Test("an evaluation is read from its JSON as it was written") func json() throws {
+    @Test("an evaluation is equal after encoding to JSON and decoding") func json() throws {
         let evaluation = try Evaluator(model: planeModel()).evaluate(input).evaluation
         let data = try JSONEncoder().encode(evaluation)
         #expect(try JSONDecoder().decode(Evaluation.self, from: data) == evaluation)
@@ -136,10 +136,10 @@ import Core
         #expect(keys["cf_neighbours"] is [String: Any] && keys["first_level_groups"] is [Any])
     }
 
-    @Test("what cannot be evaluated is refused") func refused() throws {
+    @Test("data that cannot be evaluated is refused") func refused() throws {
         let evaluator = Evaluator(model: try planeModel())
         func expect(_ code: String, _ input: EvaluationInput) {
-            let failure = #expect(throws: TokenizerFailure.self) { try evaluator.evaluate(input) }
+            let failure = #expect(throws: TokenizerError.self) { try evaluator.evaluate(input) }
             #expect(failure?.code == "tokenizer.\(code)")
         }
         expect("bad_data", EvaluationInput(semantic: Matrix(rows: 0, columns: 2)))

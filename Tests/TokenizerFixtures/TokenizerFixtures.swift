@@ -4,14 +4,14 @@ package import Numerics
 import Testing
 package import Tokenizer
 
-/// Files that tests read.
+/// Models and data that tests read.
 package enum Fixtures {
-    /// Path of a fixture that is part of the project.
+    /// The path of a fixture in this target.
     package static func path(_ name: String) throws -> String {
         try #require(Bundle.module.url(forResource: name, withExtension: nil, subdirectory: "Fixtures")).path
     }
 
-    /// The Scientific embeddings, which are not part of the project: nil where they are not at hand.
+    /// The path of the Scientific embeddings, which are not part of the project; nil if they are not on this machine.
     package static let scientific: String? = {
         let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path
@@ -20,7 +20,7 @@ package enum Fixtures {
         return FileSystem.exists(path) ? path : nil
     }()
 
-    /// The frozen tokenizer.
+    /// A trained tokenizer without decoder: 384 → 32, four levels of 256 codes.
     package static func frozen() throws -> TokenizerModel {
         try ModelDirectory.importWeights(path("scientific-frozen-tokenizer.safetensors"))
     }

@@ -25,11 +25,11 @@ import Core
         )
     }
 
-    @Test("items that collide part on the last level, and the others stay") func parted() throws {
+    @Test("items that collide get different last codes, and the others keep theirs") func separated() throws {
         let (natural, outcome) = try balance([1.2, 0.9, 10, 22.2])
         #expect(natural == [0, 1, 0, 1, 1, 0, 2, 2])
         #expect(outcome.sharedBefore == 2 && outcome.sharedAfter == 0 && outcome.rounds == 1)
-        // Each of the two has two codes to itself: the lower item the lower ones.
+        // Each of the two has two codes of its own: the lower item the lower ones.
         #expect(outcome.codes[0] == 0 && outcome.codes[1] >= 2 && outcome.codes[2] == 0 && outcome.codes[3] <= 1)
         #expect(outcome.codes[4...] == natural[4...])
         #expect((1...2).contains(outcome.moved))
@@ -43,30 +43,30 @@ import Core
         #expect(try Balancing().balance(codes: [], latents: [], model: lineModel()).codes.isEmpty)
     }
 
-    @Test("equal embeddings stay together, alone and beside others") func equals() throws {
+    @Test("equal embeddings keep equal codes, alone and next to others") func equals() throws {
         let (natural, alone) = try balance([1.1, 1.1, 1.1])
         #expect(alone.codes == natural && alone.rounds == 0 && alone.sharedAfter == 3)
-        let (_, beside) = try balance([1.1, 0.9, 1.1])
-        #expect(beside.codes[1] == beside.codes[5] && beside.codes[1] != beside.codes[3])
-        #expect(beside.sharedAfter == 2)
+        let (_, mixed) = try balance([1.1, 0.9, 1.1])
+        #expect(mixed.codes[1] == mixed.codes[5] && mixed.codes[1] != mixed.codes[3])
+        #expect(mixed.sharedAfter == 2)
     }
 
-    @Test("more items than codes cannot all part, and the rounds end") func tooMany() throws {
+    @Test("more items than codes cannot all be separated, and the rounds end") func tooMany() throws {
         let (_, outcome) = try balance((0..<9).map { 1 + Float($0) * 0.01 })
         #expect(outcome.rounds == 20 && outcome.sharedAfter >= 5)
         #expect(Set(stride(from: 1, to: 18, by: 2).map { outcome.codes[$0] }).count >= 3)
     }
 
-    @Test("rows that mean nothing keep their codes and count for nobody") func unusable() throws {
+    @Test("unusable rows keep their codes and do not count as sharing") func unusable() throws {
         let model = try lineModel()
         let outcome = try Balancing().balance(codes: [0, 1, 0, 1], latents: [1.1, 0.9], unusable: [0], model: model)
         #expect(outcome.codes == [0, 1, 0, 1] && outcome.sharedBefore == 0)
-        #expect(throws: TokenizerFailure.self) { try Balancing().balance(codes: [0], latents: [0], model: model) }
-        #expect(throws: TokenizerFailure.self) { try Balancing().balance(codes: [0, 4], latents: [0], model: model) }
+        #expect(throws: TokenizerError.self) { try Balancing().balance(codes: [0], latents: [0], model: model) }
+        #expect(throws: TokenizerError.self) { try Balancing().balance(codes: [0, 4], latents: [0], model: model) }
     }
 
     @Test(
-        "on Scientific nothing collides afterwards but equal embeddings", .enabled(if: Fixtures.scientific != nil))
+        "on Scientific only equal embeddings collide afterwards", .enabled(if: Fixtures.scientific != nil))
     func scientific() throws {
         let data = try NumPyFile(try #require(Fixtures.scientific))
         let model = try Fixtures.frozen()

@@ -38,28 +38,28 @@ import Core
         #expect(compared > 17_300)
     }
 
-    @Test("a vector's bits do not depend on the batch or its place in it", arguments: VectorKind.supported)
-    func independent(kind: VectorKind) throws {
-        let encoder = FrozenEncoder(model: try Fixtures.frozen(), vectors: kind)
+    @Test("an embedding's bits do not depend on the batch or its position in it", arguments: SIMDWidth.supported)
+    func independent(simd: SIMDWidth) throws {
+        let encoder = FrozenEncoder(model: try Fixtures.frozen(), width: simd)
         let vectors = embeddings(600)
         let whole = try encoder.encode(vectors, count: 600)
         var random = Random(seed: 4)
         var order = Array(0..<600)
         random.shuffle(&order)
         let shuffled = order.flatMap { vectors[($0 * 384)..<(($0 + 1) * 384)] }
-        let other = try FrozenEncoder(model: encoder.model, vectors: kind).encode(shuffled, count: 600)
+        let other = try FrozenEncoder(model: encoder.model, width: simd).encode(shuffled, count: 600)
         #expect(order.indices.filter { row(other, $0) != row(whole, order[$0]) } == [])
         for item in [0, 1, 15, 16, 191, 192, 255, 256, 299, 599] {
             let alone = try encoder.encode(Array(vectors[(item * 384)..<((item + 1) * 384)]), count: 1)
             #expect(row(alone, 0) == row(whole, item))
         }
         for count in [2, 17, 300] {
-            let part = try encoder.encode(Array(vectors[..<(count * 384)]), count: count)
-            #expect((0..<count).filter { row(part, $0) != row(whole, $0) } == [])
+            let some = try encoder.encode(Array(vectors[..<(count * 384)]), count: count)
+            #expect((0..<count).filter { row(some, $0) != row(whole, $0) } == [])
         }
     }
 
-    @Test("a vector's bits do not depend on what other threads do") func threads() throws {
+    @Test("an embedding's bits do not depend on what other threads do") func threads() throws {
         let model = try Fixtures.frozen()
         let vectors = embeddings(200)
         let whole = try FrozenEncoder(model: model).encode(vectors, count: 200)
@@ -68,7 +68,7 @@ import Core
             Thread {
                 for _ in 0..<3 {
                     if number < 2 {
-                        // Work of two threads at the same time, as training in the same process would be.
+                        // Work on two threads at the same time, as a training in the same process would do.
                         let big = Matrix(rows: 300, columns: 300, [Float](repeating: 0.5, count: 90_000))
                         Parallel.withThreads(2) { _ = BLAS.product(big, big) }
                     } else if let result = try? FrozenEncoder(model: model).encode(vectors, count: 200) {
@@ -83,7 +83,7 @@ import Core
         #expect(results.withLock { $0 }.allSatisfy { $0 == whole })
     }
 
-    /// All bits that an encoding says of a row.
+    /// All bits of a row of an encoding.
     private func row(_ encoding: Encoding, _ row: Int) -> [UInt32] {
         let (l, d) = (encoding.codes.count / encoding.count, encoding.latents.count / encoding.count)
         return encoding.codes[(row * l)..<(row * l + l)].map(UInt32.init)
@@ -102,7 +102,7 @@ import Core
         #expect(result.margins == [0])
     }
 
-    @Test("values that are not finite are named, and leave the other rows alone") func notFinite() throws {
+    @Test("rows that are not finite are reported, and do not change other rows") func notFinite() throws {
         let encoder = FrozenEncoder(model: try Fixtures.frozen())
         let good = embeddings(3)
         var bad = good
@@ -118,7 +118,7 @@ import Core
 
     @Test("a wrong width is refused") func wrong() throws {
         let encoder = FrozenEncoder(model: try Fixtures.frozen())
-        #expect(throws: TokenizerFailure.self) { try encoder.encode([1, 2, 3], count: 1) }
+        #expect(throws: TokenizerError.self) { try encoder.encode([1, 2, 3], count: 1) }
         #expect(try encoder.encode([], count: 0).codes.isEmpty)
     }
 }

@@ -20,7 +20,7 @@ import Core
             provenance: ModelProvenance(embeddingModel: "test \"model\"", seed: .max))
     }
 
-    @Test("a model is read as it was written, in the same bytes each time") func roundTrip() throws {
+    @Test("a model is read as it was written, and written with the same bytes each time") func roundTrip() throws {
         try withTemporaryDirectory { directory in
             let model = try smallModel()
             try ModelDirectory.write(model, to: "\(directory)/a")
@@ -35,7 +35,7 @@ import Core
         }
     }
 
-    @Test("an imported tokenizer has the golden widths") func imported() throws {
+    @Test("an imported tokenizer has the expected widths") func imported() throws {
         let model = try Fixtures.frozen()
         #expect(model.inputWidth == 384 && model.latentWidth == 32 && model.levels == 4 && model.codesPerLevel == 256)
         #expect(model.hiddenWidths == [512, 256, 128, 64])
@@ -43,7 +43,7 @@ import Core
     }
 
     @Test(
-        "a manifest that does not fit the weights is refused",
+        "a manifest that does not describe the weights is refused",
         arguments: [
             ("\"input_width\" : 3", "\"input_width\" : 4"), ("\"levels\" : 2", "\"levels\" : 3"),
             ("\"codes_per_level\" : 4", "\"codes_per_level\" : 5"), ("letter-model/1", "letter-model/2"),
@@ -57,7 +57,7 @@ import Core
             let text = String(decoding: try FileSystem.read(path, limit: 1 << 20), as: UTF8.self)
             let range = try #require(text.firstRange(of: from))
             try FileSystem.replace(path, with: Array(text.replacingCharacters(in: range, with: to).utf8))
-            #expect(throws: TokenizerFailure.self) { try ModelDirectory.load("\(directory)/a") }
+            #expect(throws: TokenizerError.self) { try ModelDirectory.load("\(directory)/a") }
         }
     }
 
@@ -70,10 +70,10 @@ import Core
                 var bytes = whole
                 bytes[place] ^= 1
                 try FileSystem.replace(path, with: bytes)
-                #expect(throws: TokenizerFailure.self) { try ModelDirectory.load("\(directory)/a") }
+                #expect(throws: TokenizerError.self) { try ModelDirectory.load("\(directory)/a") }
             }
             try FileSystem.replace(path, with: whole.dropLast())
-            #expect(throws: TokenizerFailure.self) { try ModelDirectory.load("\(directory)/a") }
+            #expect(throws: TokenizerError.self) { try ModelDirectory.load("\(directory)/a") }
             try FileSystem.replace(path, with: whole)
             #expect(try ModelDirectory.load("\(directory)/a").levels == 2)
             try FileSystem.removeTree(path)
@@ -108,7 +108,7 @@ import Core
                 writer.add(name, shape: shape, [Float](repeating: 0.5, count: shape.reduce(1, *)))
             }
             try FileSystem.replace("\(directory)/x.safetensors", with: writer.bytes())
-            let failure = #expect(throws: TokenizerFailure.self) {
+            let failure = #expect(throws: TokenizerError.self) {
                 try ModelDirectory.importWeights("\(directory)/x.safetensors")
             }
             #expect(failure?.message.contains(named) == true, "\(failure?.message ?? "")")

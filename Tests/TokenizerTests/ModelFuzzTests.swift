@@ -6,12 +6,12 @@ import Testing
 import Tokenizer
 import Core
 
-/// Model files changed at random: each is refused with a `Failure` or gives a valid model, and nothing crashes.
+/// Model files changed at random: each is refused with a `Failure` or gives a valid model, without a crash.
 @Suite(.serialized) struct ModelFuzzTests {
-    /// Every seed is a different thousand files.
+    /// Each seed gives a thousand other files.
     private static let seeds: [UInt64] = [1, 2, 3, 4]
     private static let rounds = 1000
-    /// Fewer changed files than this that give a model would mean that changes are too strong to try anything.
+    /// If fewer changed files than this gave a model, the changes would be too strong to test anything behind the parser.
     private static let leastValid = 10
 
     private func smallModel() throws -> TokenizerModel {
@@ -32,7 +32,7 @@ import Core
             provenance: ModelProvenance(embeddingModel: "a \"model\"", seed: 7, settings: settings))
     }
 
-    /// A file of weights under the published names.
+    /// A file of weights with the published names.
     private func publishedWeights() -> [UInt8] {
         var writer = SafetensorsWriter()
         for (name, shape) in [
@@ -47,8 +47,8 @@ import Core
 
     // MARK: - Changes
 
-    /// One or two changes: bytes, cuts, repeats, and pieces of JSON that parsers stumble over. `text` is the part of the
-    /// file that is JSON, where half of the changes are made.
+    /// Makes one or two changes: other bytes, removed and repeated ranges, and pieces of JSON that parsers often get wrong.
+    /// Half of the changes are made in `text`, the range of the file that is JSON.
     private func mutated(_ original: [UInt8], text: Range<Int>, _ random: inout Random) -> [UInt8] {
         let pieces = [
             "-1", "0", "1e999", "-0.5", "9223372036854775807", "18446744073709551616", "null", "true", "[]", "{}", "\"",
@@ -60,17 +60,17 @@ import Core
             let inText = random.index(below: 2) == 0
             let range = inText ? text.clamped(to: 0..<bytes.count) : 0..<bytes.count
             guard !range.isEmpty else { continue }
-            let place = range.lowerBound + random.index(below: range.count)
-            let end = min(bytes.count, place + 1 + random.index(below: 24))
+            let start = range.lowerBound + random.index(below: range.count)
+            let end = min(bytes.count, start + 1 + random.index(below: 24))
             switch random.index(below: 9) {
-            case 0: bytes[place] ^= UInt8(1 << random.index(below: 8))
-            case 1: bytes[place] = UInt8(random.index(below: 256))
-            case 2: bytes[place] = Array("0123456789-{}[],:\"\\. eE".utf8)[random.index(below: 23)]
-            case 3: bytes.removeLast(bytes.count - place)
-            case 4: bytes.removeSubrange(place..<end)
-            case 5: bytes.insert(contentsOf: bytes[place..<end], at: place)
-            case 6: bytes.insert(contentsOf: pieces[random.index(below: pieces.count)].utf8, at: place)
-            case 7: bytes.replaceSubrange(place..<end, with: pieces[random.index(below: pieces.count)].utf8)
+            case 0: bytes[start] ^= UInt8(1 << random.index(below: 8))
+            case 1: bytes[start] = UInt8(random.index(below: 256))
+            case 2: bytes[start] = Array("0123456789-{}[],:\"\\. eE".utf8)[random.index(below: 23)]
+            case 3: bytes.removeLast(bytes.count - start)
+            case 4: bytes.removeSubrange(start..<end)
+            case 5: bytes.insert(contentsOf: bytes[start..<end], at: start)
+            case 6: bytes.insert(contentsOf: pieces[random.index(below: pieces.count)].utf8, at: start)
+            case 7: bytes.replaceSubrange(start..<end, with: pieces[random.index(below: pieces.count)].utf8)
             default:
                 // The length of a safetensors header, or the first bytes of a manifest.
                 for index in 0..<min(8, bytes.count) where random.index(below: 4) == 0 {
@@ -81,8 +81,8 @@ import Core
         return bytes
     }
 
-    /// Changes to a safetensors file. Half of the times its header alone is changed and its length then stated rightly,
-    /// so that what stands in it is looked at.
+    /// Changes a safetensors file. In half of the cases only the header is changed and its length is corrected, so that its
+    /// contents are parsed.
     private func mutatedWeights(_ whole: [UInt8], _ random: inout Random) -> [UInt8] {
         let header = header(of: whole)
         guard random.index(below: 2) == 0 else { return mutated(whole, text: header, &random) }
@@ -90,12 +90,12 @@ import Core
         return (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) } + text + whole[header.upperBound...]
     }
 
-    /// Whether a model came of it; anything but a `Failure` is an issue.
+    /// Whether loading gave a model, which must be valid; an error other than a `Failure` is an issue.
     private func survives(_ note: String, _ load: () throws -> TokenizerModel) -> Bool {
         do {
             let model = try load()
-            let parts = (model.encoder + model.decoder).flatMap { [$0.weight, $0.bias] } + model.codebooks
-            let finite = parts.allSatisfy { $0.isFinite }
+            let matrices = (model.encoder + model.decoder).flatMap { [$0.weight, $0.bias] } + model.codebooks
+            let finite = matrices.allSatisfy { $0.isFinite }
             #expect(finite, "\(note)")
             #expect(model.scaling.factor.isFinite && model.scaling.factor > 0, "\(note)")
             let vector = [Float](repeating: 0.25, count: model.inputWidth)
@@ -111,7 +111,7 @@ import Core
         }
     }
 
-    /// Where the header of a safetensors file is.
+    /// The range of the header in a safetensors file.
     private func header(of bytes: [UInt8]) -> Range<Int> {
         8..<(8 + bytes[..<4].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) })
     }
@@ -188,7 +188,7 @@ import Core
         }
     }
 
-    @Test("cut at every byte, neither file gives a model") func truncated() throws {
+    @Test("a file cut off at any byte is refused") func truncated() throws {
         try withTemporaryDirectory { directory in
             try ModelDirectory.write(smallModel(), to: "\(directory)/m")
             for name in ["tokenizer.safetensors", "manifest.json"] {

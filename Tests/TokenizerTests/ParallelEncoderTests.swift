@@ -14,10 +14,10 @@ import Core
         return matrix.values
     }
 
-    @Test("any number of threads gives what one encoder gives, in order", arguments: [1, 2, 3])
+    @Test("any number of threads gives the result of one encoder, in order", arguments: [1, 2, 3])
     func equal(threads: Int) throws {
         let model = try Fixtures.frozen()
-        // Whole blocks of 4,096, a part of one, and fewer blocks than threads.
+        // Nothing, fewer blocks of 1,024 than threads, whole blocks, and a last block that is not full.
         for count in [0, 1, 4_096, 9_000] {
             let vectors = embeddings(count)
             let whole = try FrozenEncoder(model: model).encode(vectors, count: count)
@@ -36,7 +36,7 @@ import Core
         }
     }
 
-    @Test("what cannot be read ends it, after all before it was given")
+    @Test("an error in reading ends the encoding, after all earlier rows were given out")
     func unreadable() throws {
         let vectors = embeddings(4_096)
         var last = 0

@@ -5,7 +5,7 @@ import Testing
 import Tokenizer
 import Core
 
-/// Checkpoints under the state-dict names of the published code.
+/// Checkpoints with the tensor names of the published code.
 @Suite struct PublishedImportTests {
     /// Names and shapes of an RQ-VAE 6 → 5 → 4 → 3 with two levels of eight codes, as PyTorch names them.
     private static let published: [String: [Int]] = [
@@ -30,7 +30,9 @@ import Core
         return try Safetensors(writer.bytes(), path: "test")
     }
 
-    @Test("published names become layers and codebooks, and encode as by hand", arguments: ["", "module."])
+    @Test(
+        "tensors with published names become layers and codebooks, and encode as computed by hand",
+        arguments: ["", "module."])
     func imported(prefix: String) throws {
         let file = try file(Self.published, prefix: prefix)
         #expect(PublishedImport.recognises(file))
@@ -53,7 +55,7 @@ import Core
         #expect(model.codebooks[1].values == (try file.floats("\(prefix)rq.vq_layers.1.embedding.weight")))
     }
 
-    @Test("twelve layers are in order of their numbers, not of their names") func manyLayers() throws {
+    @Test("twelve layers are in the order of their numbers, not of their names") func manyLayers() throws {
         var shapes = ["rq.vq_layers.0.embedding.weight": [4, 14]]
         for layer in 0..<12 {
             shapes["encoder.mlp_layers.\(3 * layer + 1).weight"] = [layer + 3, layer + 2]
@@ -64,14 +66,14 @@ import Core
         #expect(model.decoder.isEmpty)
     }
 
-    @Test("files of our own names are not taken for published ones") func ownNames() throws {
+    @Test("files with our own names are not taken for published ones") func ownNames() throws {
         let own = try Safetensors(path: Fixtures.path("scientific-frozen-tokenizer.safetensors"))
         #expect(!PublishedImport.recognises(own))
-        #expect(throws: TokenizerFailure.self) { try PublishedImport.model(own) }
+        #expect(throws: TokenizerError.self) { try PublishedImport.model(own) }
     }
 
     @Test(
-        "what is not such a model is refused with what is wrong",
+        "other models are refused with a message that says what is wrong",
         arguments: [
             // Batch normalisation: its statistics, and its weight where a linear layer's would not be.
             (["encoder.mlp_layers.2.running_mean": [5]], [], "batches"),
@@ -100,7 +102,7 @@ import Core
         var shapes = Self.published.merging(added) { $1 }
         for name in removed { shapes[name] = nil }
         let file = try file(shapes)
-        let failure = #expect(throws: TokenizerFailure.self) { try PublishedImport.model(file) }
+        let failure = #expect(throws: TokenizerError.self) { try PublishedImport.model(file) }
         #expect(failure?.code == "tokenizer.bad_model")
         #expect(failure?.message.contains(named) == true, "\(failure?.message ?? "")")
     }

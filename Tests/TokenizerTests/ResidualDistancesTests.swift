@@ -5,7 +5,7 @@ import Tokenizer
 import Core
 
 @Suite struct ResidualDistancesTests {
-    @Test("distances are those of the residual, and the natural code is the nearest") func nearest() throws {
+    @Test("the distances are those of the residual, and the natural code is the nearest") func nearest() throws {
         let model = try Fixtures.frozen()
         var random = Random(seed: 3)
         let vectors = random.normalMatrix(rows: 50, columns: 384, deviation: 0.05).values
@@ -39,11 +39,11 @@ import Core
         let distances = ResidualDistances(model: try Fixtures.frozen())
         var found: [Float] = []
         let latent = [Float](repeating: 0, count: 32)
-        #expect(throws: TokenizerFailure.self) { try distances.distances(latent: [1], below: [], into: &found) }
-        #expect(throws: TokenizerFailure.self) {
+        #expect(throws: TokenizerError.self) { try distances.distances(latent: [1], below: [], into: &found) }
+        #expect(throws: TokenizerError.self) {
             try distances.distances(latent: latent[...], below: [256], into: &found)
         }
-        #expect(throws: TokenizerFailure.self) {
+        #expect(throws: TokenizerError.self) {
             try distances.distances(latent: latent[...], below: [1, 2, 3, 4], into: &found)
         }
     }

@@ -2,22 +2,23 @@
 
 #include <stdint.h>
 
-// Loops that need the widest vectors of the processor at hand: what Swift cannot say, because it compiles for one kind.
+// Loops that need the widest SIMD registers of the CPU they run on. Swift cannot express them, because a Swift module is
+// compiled for one instruction set; here each loop is compiled for every SIMD width, and the width is chosen at run time.
 //
-// All of them are fused multiply-adds in an order that does not depend on the vectors, so a result has the same bits on
-// every processor.
+// Every sum is a chain of fused multiply-adds in an order that does not depend on the width, so a result has the same bits
+// on every CPU.
 
 enum {
-    // Rows of a block of weights. Weights lie block by block, in a block term by term, and there row by row.
+    // Rows of a block of weights. Weights are stored block by block, in a block term by term, and for each term row by row.
     LETTER_BLOCK = 12,
-    // Columns of a panel. Columns lie panel by panel, in a panel row by row, and there column by column.
+    // Columns of a panel. Columns are stored panel by panel, in a panel row by row, and in each row column by column.
     LETTER_PANEL = 32,
 };
 
-// Rows rounded up to whole blocks, which is what a panel has room for.
+// Rows rounded up to whole blocks: the rows that a panel has space for.
 #define LETTER_ROUNDED(rows) (((rows) + LETTER_BLOCK - 1) / LETTER_BLOCK * LETTER_BLOCK)
 
-// Tells the processor that a thread waits for another one by looking again and again.
+// Tells the CPU that this thread is in a spin-wait loop.
 static inline void letter_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -26,36 +27,49 @@ static inline void letter_pause(void) {
 #endif
 }
 
-// Kinds of vectors, the widest first.
-enum { LETTER_AVX512, LETTER_AVX2, LETTER_PLAIN, LETTER_KINDS };
+// Instruction sets that another library's kernels may need; bits of the result of letter_cpu_features.
+enum {
+    // AVX2 and FMA.
+    LETTER_CPU_AVX2 = 1,
+    // AVX2, FMA and the AVX-512 extensions that Skylake-X brought: F, CD, DQ, BW and VL.
+    LETTER_CPU_AVX512 = 2,
+};
 
-// Whether this processor (and system) has them.
-int letter_has_vectors(int kind);
+// What this CPU supports, from CPUID. A bit is set only if the operating system also saves the registers (XCR0), so that
+// the instructions can be executed. 0 on CPUs other than x86-64.
+int letter_cpu_features(void);
 
-// Products of frozen weights and columns in panels. Every sum is taken alone, in the order of its terms, from its offset on;
-// so a result does not depend on the other columns either.
+// SIMD widths, the widest first.
+enum { LETTER_AVX512, LETTER_AVX2, LETTER_PLAIN, LETTER_WIDTHS };
 
-// to = weights · from + offsets for `panels` panels, negative results replaced by 0 if `rectify`.
+// Whether this CPU (and operating system) supports a SIMD width.
+int letter_supports(int simd);
+
+// Products of frozen weights and columns in panels. Every element is a sum of its own, taken in the order of its terms and
+// starting from its offset, so it does not depend on the other columns either.
+
+// to = weights · from + offsets for `panels` panels; with `rectify`, negative results are replaced by 0.
 //
-// weights: (outputs, inputs) in blocks, the last filled up with anything; offsets: one a row of the blocks; from: (inputs,
-// columns) and to: (outputs, columns) in panels, not overlapping. NaN stays NaN.
+// weights: (outputs, inputs) in blocks, the last one filled up with any values; offsets: one for each row of the blocks;
+// from: (inputs, columns) and to: (outputs, columns) in panels, not overlapping. NaN stays NaN.
 void letter_layer(
-    int kind, const float *weights, const float *offsets, long outputs, long inputs, const float *from, float *to,
+    int simd, const float *weights, const float *offsets, long outputs, long inputs, const float *from, float *to,
     long panels, int rectify);
 
-// For each column the row of least rows · column + offset, the first of equals, and how much less that is than the second
-// least (infinite where there is one row).
+// For each column, the row with the least rows · column + offset (the first of equal ones), and the margin: the second
+// least minus the least (infinite if there is one row).
 //
-// rows: (count, width) in blocks; offsets: one a row of the blocks, infinite for what fills the last; columns: (width,
-// columns) in panels; nearest and margins: one a column. Where all are NaN: row 0 and a margin of NaN.
+// rows: (count, width) in blocks; offsets: one for each row of the blocks, infinite for the rows that fill the last block;
+// columns: (width, columns) in panels; nearest and margins: one for each column. If all values of a column are NaN: row 0
+// and a margin of NaN.
 void letter_nearest(
-    int kind, const float *rows, const float *offsets, long count, long width, const float *columns, long panels,
+    int simd, const float *rows, const float *offsets, long count, long width, const float *columns, long panels,
     int32_t *nearest, float *margins);
 
-// One scaling of the rows of a matrix, and what the columns then sum to, in one pass over it:
+// One scaling of the rows of a matrix and the column sums that result, in one pass over the matrix:
 // u[row] = 1 / (factor · max(Σ matrix[row][column] · v[column], the least normal number)) and
-// sums[column] += Σ u[row] · matrix[row][column], row by row. A row's sum is taken in 32 interleaved ones.
+// sums[column] += Σ u[row] · matrix[row][column], row by row. The sum of a row is computed as 32 interleaved sums.
 //
 // matrix: (rows, columns) row by row; v, sums: (columns); u: (rows).
 void letter_scale_rows(
-    int kind, const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums);
+    int simd, const double *matrix, long rows, long columns, const double *v, double factor, double *u, double *sums);

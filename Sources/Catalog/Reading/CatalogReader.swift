@@ -203,8 +203,10 @@ package final class CatalogReader {
         try Self.checkSize(environment)
         let transaction = try LMDBTransaction(environment, readOnly: true)
         var cursor = try transaction.cursor(embeddings)
+        var pages = ScannedPages()
         var vector: [Float] = []
         while let record = try cursor.next() {
+            pages.read(record.value)
             vector.removeAll(keepingCapacity: true)
             let fault = VectorDecoder.append(record.value, format: format, to: &vector)
             try body(ItemID(unchecked: Array(record.key)), vector, fault)
@@ -222,27 +224,31 @@ package final class CatalogReader {
         while let record = try cursor.next() { try body(ItemID(unchecked: Array(record.key)), Array(record.value)) }
     }
 
-    /// The collaborative embedding of every item that has one, in key order; nothing if the catalog has no `cf`.
+    /// Calls `body` with the collaborative embedding of every item that has one, in key order; nothing if the catalog has
+    /// no `cf`.
     ///
     /// - Throws: `bad_record` where a value's length is not a multiple of four or differs from the others'.
-    package func collaborativeEmbeddings() throws -> [(item: ItemID, vector: [Float])] {
+    package func forEachCollaborativeEmbedding(_ body: (ItemID, [Float]) throws -> Void) throws {
         let transaction = try LMDBTransaction(environment, readOnly: true)
-        guard let database = try transaction.database(DatabaseName.cf) else { return [] }
-        var result: [(item: ItemID, vector: [Float])] = []
+        guard let database = try transaction.database(DatabaseName.cf) else { return }
+        var first: Int?
         var cursor = try transaction.cursor(database)
+        var pages = ScannedPages()
+        var vector: [Float] = []
         while let record = try cursor.next() {
+            pages.read(record.value)
             let item = ItemID(unchecked: Array(record.key))
-            let width = result.first?.vector.count ?? record.value.count / 4
-            var vector: [Float] = []
+            let width = first ?? record.value.count / 4
+            first = width
+            vector.removeAll(keepingCapacity: true)
             let format = CatalogFormat(dimension: width, elementType: .f32)
             if let fault = VectorDecoder.append(record.value, format: format, to: &vector) {
                 throw CatalogError(
                     .badRecord, "The CF embedding of item \(item.text) cannot be read (\(fault.rawValue)).",
                     remedy: "Write \(4 * width) bytes of finite little-endian f32 for it, or remove it.")
             }
-            result.append((item, vector))
+            try body(item, vector)
         }
-        return result
     }
 
     /// Number of entries of each database that the catalog has.

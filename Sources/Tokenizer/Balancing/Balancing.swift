@@ -1,11 +1,12 @@
 import Numerics
 package import Core
 
-/// The published balancing of a whole catalog: rounds in which every colliding group is re-assigned alone, by Sinkhorn
-/// on the last level (docs/tokenizer.md, "Identifiers").
+/// The published procedure for the identifiers of a whole catalog: in each of up to 20 rounds, every group of items that
+/// share an identifier is assigned again, alone, by Sinkhorn on the last level (section 3 of the paper that
+/// `TokenizerModel` names, and its published code).
 ///
-/// It belongs to a new generation's first build and to files of codes. It is not stable under appends: with one item
-/// more, others may move. The same input gives the same codes.
+/// It is used for the first build of a new generation and for files of codes. The same input gives the same codes, but it is
+/// not stable when items are added: one more item may move others.
 ///
 /// ```swift
 /// let encoding = try encoder.encode(vectors, count: count)
@@ -14,39 +15,42 @@ package import Core
 package struct Balancing: Sendable {
     /// Balances the codes of one group.
     package var sinkhorn = Sinkhorn()
-    /// Rounds at most.
+    /// The greatest number of rounds.
     package var rounds = 20
-    /// Elements of a group's matrix of distances at most, 1 GiB in double precision; a larger group stays as it is.
+    /// The greatest number of elements of a group's matrix of distances, 1 GiB in double; a larger group stays as it is.
     private static let greatestMatrix = 1 << 27
 
     package init() {}
 
-    /// What balancing gave.
+    /// The result of balancing.
     package struct Outcome: Sendable, Equatable {
-        /// Codes, (n, L): the natural ones but for the last level of items that collided.
+        /// Codes (n, L): the natural ones, except for the last level of items that collided.
         package var codes: [Code]
-        /// Rounds run.
+        /// Rounds that were run.
         package var rounds: Int
-        /// Items whose last code is not the natural one.
+        /// Items whose last code is no longer the natural one.
         package var moved: Int
-        /// Items that shared an identifier before, and that still do.
+        /// Items that shared an identifier before.
         package var sharedBefore: Int
+        /// Items that share an identifier now.
         package var sharedAfter: Int
     }
 
-    /// Balances.
+    /// Balances the codes of all items.
     ///
-    /// A group's items are re-assigned to the greatest element of their row of the balanced matrix. Where there are
-    /// fewer items than codes that is a tie among all codes that an item has to itself; of these it takes the nearest,
-    /// so that it moves no farther than it must. Items with equal latent embeddings never part; a group of nothing else
-    /// is left alone. Each round costs iterations · N for every item in such a group.
+    /// An item of a group gets the code with the greatest element in its row of the balanced matrix. A group with fewer
+    /// items than codes gives each item several codes of its own, which tie; the item gets the nearest of these, so that it
+    /// moves no farther than it must. Items with equal latents always keep equal codes, and a group of such items alone is
+    /// skipped. In every round all groups see the codes as they were when the round began.
+    ///
+    /// O(n log n), and in each round O(iterations · N) for every item of a group.
     ///
     /// - Parameters:
-    ///   - codes: natural codes, (n, L).
-    ///   - latents: latent embeddings, (n, d).
-    ///   - unusable: rows that mean nothing; they keep their codes, and nobody makes way for them.
-    /// - Throws: `TokenizerFailure` (`tokenizer.wrong_width`) if codes and latents are not of as many items, or a code is
-    ///   none of the model's.
+    ///   - codes: natural codes (n, L).
+    ///   - latents: latent embeddings (n, d).
+    ///   - unusable: rows without a usable embedding. They keep their codes, and do not count as sharing an identifier.
+    /// - Throws: `TokenizerError` (`tokenizer.wrong_width`) if codes and latents are of different numbers of items, or a code
+    ///   is not one of the model's.
     package func balance(
         codes: [Code], latents: [Float], unusable: [Int] = [], model: TokenizerModel
     ) throws -> Outcome {
@@ -55,56 +59,63 @@ package struct Balancing: Sendable {
         guard codes.count == count * levels, latents.count == count * width,
             codes.allSatisfy({ Int($0) < model.codesPerLevel })
         else {
-            throw TokenizerFailure(
-                "wrong_width", .invalid,
-                "\(codes.count) codes and \(latents.count) values of latents are not those of one model's items",
+            throw TokenizerError(
+                .wrongWidth,
+                "\(codes.count) codes and \(latents.count) latent values are not those of the same items of one model",
                 remedy: "Give the codes and latents of one encoding by this model.")
         }
-        var buckets = Buckets()
         let left = Set(unusable)
-        for row in 0..<count where !left.contains(row) {
-            buckets.add(row, to: Identifier(codes[(row * levels)..<((row + 1) * levels)]) ?? Identifier())
+        var identifiers = (0..<count).map { row in
+            Identifier(codes[(row * levels)..<((row + 1) * levels)]) ?? Identifier()
         }
+        var buckets = IdentifierBuckets(identifiers, of: (0..<count).lazy.filter { !left.contains($0) })
+        let candidates = rowsThatMayMeet(buckets, identifiers, levels: levels)
         var outcome = Outcome(
             codes: codes, rounds: 0, moved: 0, sharedBefore: buckets.sharedItems, sharedAfter: buckets.sharedItems)
-        let residuals = Residuals(codes: codes, latents: latents, model: model)
+        let group = GroupDistances(codes: codes, latents: latents, model: model)
         while outcome.rounds < rounds {
-            let groups = buckets.shared().filter { _, rows in
-                rows.count * model.codesPerLevel <= Self.greatestMatrix && !residuals.allEqual(rows)
+            let groups = buckets.shared.filter { rows in
+                rows.count * model.codesPerLevel <= Self.greatestMatrix && !group.allEqual(rows)
             }
             guard !groups.isEmpty else { break }
-            // All groups are as they were when the round began: what one does is seen by others in the next.
-            let assignments = groups.map { assign($0.rows, residuals) }
-            for ((identifier, rows), assigned) in zip(groups, assignments) {
-                for (row, code) in zip(rows, assigned) where code != outcome.codes[row * levels + levels - 1] {
-                    buckets.move(row, from: identifier, to: identifier.prefix(levels - 1).appending(code))
+            for rows in groups {
+                for (row, code) in zip(rows, assign(Array(rows), group)) {
                     outcome.codes[row * levels + levels - 1] = code
+                    identifiers[row] = identifiers[row].prefix(levels - 1).appending(code)
                 }
             }
             outcome.rounds += 1
+            buckets = IdentifierBuckets(identifiers, of: candidates)
         }
         outcome.sharedAfter = buckets.sharedItems
         outcome.moved = (0..<count).count { outcome.codes[$0 * levels + levels - 1] != codes[$0 * levels + levels - 1] }
         return outcome
     }
 
+    /// The rows whose first L − 1 codes are those of an item that shares its identifier. Balancing changes last codes
+    /// alone, so all other rows keep an identifier of their own.
+    private func rowsThatMayMeet(_ buckets: IdentifierBuckets, _ identifiers: [Identifier], levels: Int) -> [Int] {
+        let prefixes = Set(buckets.shared.map { identifiers[$0[$0.startIndex]].prefix(levels - 1) })
+        return prefixes.isEmpty ? [] : buckets.rows.filter { prefixes.contains(identifiers[$0].prefix(levels - 1)) }
+    }
+
     /// The last codes of a group.
-    private func assign(_ rows: [Int], _ residuals: Residuals) -> [Code] {
-        let distances = residuals.distances(of: rows)
+    private func assign(_ rows: [Int], _ group: GroupDistances) -> [Code] {
+        let distances = group.distances(of: rows)
         let balanced = sinkhorn.balance(distances)
         let codes = distances.columns
         var result: [Code] = []
-        for (place, row) in rows.enumerated() {
-            // Equal rows of the matrix may differ in their last bits after Sinkhorn; they must not part.
-            if let twin = rows[..<place].firstIndex(where: { residuals.areEqual($0, row) }) {
+        for (index, row) in rows.enumerated() {
+            // Equal rows of the matrix may differ in their last bits after Sinkhorn, and must not be separated by them.
+            if let twin = rows[..<index].firstIndex(where: { group.areEqual($0, row) }) {
                 result.append(result[twin])
                 continue
             }
-            let own = (place * codes)..<((place + 1) * codes)
+            let own = (index * codes)..<((index + 1) * codes)
             let bound = (balanced[own].max() ?? 0) * (1 - 1e-12)
             var nearest: Int?
-            for code in 0..<codes where balanced[place * codes + code] >= bound {
-                if distances[place, code] < nearest.map({ distances[place, $0] }) ?? .infinity { nearest = code }
+            for code in 0..<codes where balanced[index * codes + code] >= bound {
+                if distances[index, code] < nearest.map({ distances[index, $0] }) ?? .infinity { nearest = code }
             }
             result.append(Code(truncatingIfNeeded: nearest ?? 0))
         }
@@ -112,13 +123,15 @@ package struct Balancing: Sendable {
     }
 }
 
-/// What the levels before the last leave of latent embeddings, found when asked for.
-private struct Residuals {
+/// Distances of some items to the codes of the last level.
+private struct GroupDistances {
+    /// Natural codes (n, L). The levels before the last stay as they are, so the residuals do not change between rounds.
     let codes: [Code]
+    /// Latent embeddings (n, d).
     let latents: [Float]
     let model: TokenizerModel
 
-    /// Whether two latents are equal to the bit.
+    /// Whether two latents have the same bits.
     func areEqual(_ left: Int, _ right: Int) -> Bool {
         let width = model.latentWidth
         return (0..<width).allSatisfy {
@@ -126,27 +139,28 @@ private struct Residuals {
         }
     }
 
-    func allEqual(_ rows: [Int]) -> Bool { rows.dropFirst().allSatisfy { areEqual($0, rows[0]) } }
+    func allEqual(_ rows: ArraySlice<Int>) -> Bool {
+        rows.dropFirst().allSatisfy { areEqual($0, rows[rows.startIndex]) }
+    }
 
-    /// Squared distances of rows to the codes of the last level, (rows, N).
+    /// ‖r_{L−1} − e‖² of each row's residual before the last level and each code e of the last level, (rows, N).
     ///
-    /// Element by element rather than by a matrix product, whose last bits depend on a row's place.
+    /// Not by a matrix product, whose last bits depend on a row's position in the group, and with the terms added in order:
+    /// the codes of a group with ties may depend on the last bits.
     func distances(of rows: [Int]) -> Matrix {
         let (levels, width, book) = (model.levels, model.latentWidth, model.codebooks[model.levels - 1])
         var values: [Float] = []
         values.reserveCapacity(rows.count * book.rows)
         for row in rows {
-            var residual = Array(latents[(row * width)..<((row + 1) * width)])
-            for level in 0..<(levels - 1) {
-                let chosen = model.codebooks[level].row(Int(codes[row * levels + level]))
-                for (place, value) in chosen.enumerated() { residual[place] -= value }
-            }
+            let residual = model.codebooks.residual(
+                of: latents[(row * width)..<((row + 1) * width)],
+                after: codes[(row * levels)..<((row + 1) * levels - 1)])
             book.values.withUnsafeBufferPointer { book in
                 residual.withUnsafeBufferPointer { residual in
                     for start in stride(from: 0, to: book.count, by: width) {
                         var sum: Float = 0
-                        for place in 0..<width {
-                            let difference = residual[place] - book[start + place]
+                        for column in 0..<width {
+                            let difference = residual[column] - book[start + column]
                             sum += difference * difference
                         }
                         values.append(sum)
@@ -155,31 +169,5 @@ private struct Residuals {
             }
         }
         return Matrix(rows: rows.count, columns: book.rows, values)
-    }
-}
-
-/// Rows by identifier.
-private struct Buckets {
-    private var rows: [Identifier: [Int]] = [:]
-    /// Identifiers of two rows or more.
-    private var crowded: Set<Identifier> = []
-
-    /// Rows that share their identifier.
-    var sharedItems: Int { crowded.reduce(0) { $0 + (rows[$1]?.count ?? 0) } }
-
-    mutating func add(_ row: Int, to identifier: Identifier) {
-        rows[identifier, default: []].append(row)
-        if rows[identifier, default: []].count == 2 { crowded.insert(identifier) }
-    }
-
-    mutating func move(_ row: Int, from: Identifier, to: Identifier) {
-        rows[from]?.removeAll { $0 == row }
-        if rows[from]?.count == 1 { crowded.remove(from) }
-        add(row, to: to)
-    }
-
-    /// Identifiers that are shared, and their rows, both in order.
-    func shared() -> [(identifier: Identifier, rows: [Int])] {
-        crowded.sorted().map { ($0, (rows[$0] ?? []).sorted()) }
     }
 }

@@ -1,11 +1,11 @@
 import Glibc
 package import Numerics
 
-/// Balanced assignment by Sinkhorn and Knopp, in double precision.
+/// Balanced assignment of residuals to codes by the algorithm of Sinkhorn and Knopp (1967), in double precision.
 package struct Sinkhorn: Sendable {
-    /// Sharpness: the smaller, the nearer to the nearest code.
+    /// ε: the smaller, the closer the assignment is to the nearest code.
     package var epsilon: Double
-    /// How often rows and columns are scaled.
+    /// How many times rows and columns are scaled.
     package var iterations: Int
 
     package init(epsilon: Double = 0.003, iterations: Int = 50) {
@@ -13,12 +13,12 @@ package struct Sinkhorn: Sendable {
         self.iterations = iterations
     }
 
-    /// The balanced matrix Q of squared distances (B, N), row by row: after the last step columns sum to B / N.
+    /// The balanced matrix Q, (B, N) row by row, of squared distances (B, N). O(iterations · B · N).
     ///
-    /// Distances are centred over the whole matrix, (d − middle) / (max − middle + 1e-5), and Q = exp(−d / ε) scaled to
-    /// rows of 1 and columns of B / N in turn. Computed as diag(u) K diag(v): the first scaling of the rows makes any
-    /// factor of a row vanish, so K holds exp(−(d − the row's least) / ε), which neither overflows nor has an empty row.
-    /// O(iterations · B · N).
+    /// The distances are centred over the whole matrix, d' = (d − middle) / (max − middle + 1e-5) with middle =
+    /// (max + min) / 2, and Q = exp(−d' / ε) is scaled `iterations` times: rows to sums of 1, then columns to sums of B / N.
+    /// It is computed as B · diag(u) K diag(v). A factor common to a row vanishes in the first scaling, so K holds
+    /// exp(−(d − least of the row) · scale), which does not overflow, and has no row of zeros.
     package func balance(_ distances: Matrix) -> [Double] {
         var (kernel, u, v) = scalings(distances)
         let (b, n) = (distances.rows, distances.columns)
@@ -30,10 +30,11 @@ package struct Sinkhorn: Sendable {
         return kernel
     }
 
-    /// The code of each row: the greatest of its row in the balanced matrix, the lowest of equals.
+    /// The code of each row, (B): the greatest element of its row in the balanced matrix, the lowest of equal ones.
+    /// O(iterations · B · N).
     ///
-    /// Where there are fewer rows than codes many of a row are equal but for rounding (a column that one row has to
-    /// itself is B / N), so what differs by less than 1e-12 of it counts as equal.
+    /// With fewer rows than codes, many elements of a row are equal up to rounding (B / N in each column that only this row
+    /// uses), so elements that differ by less than a factor of 1e-12 count as equal.
     package func assign(_ distances: Matrix) -> [Int] {
         let (kernel, _, v) = scalings(distances)
         let n = distances.columns
@@ -51,6 +52,7 @@ package struct Sinkhorn: Sendable {
         }
     }
 
+    /// K, u and v, so that Q = B · diag(u) K diag(v).
     private func scalings(_ distances: Matrix) -> (kernel: [Double], u: [Double], v: [Double]) {
         let (b, n) = (distances.rows, distances.columns)
         guard b > 0, n > 0 else { return ([], [], []) }

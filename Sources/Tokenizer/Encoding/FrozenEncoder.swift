@@ -1,59 +1,64 @@
 package import Numerics
 package import Core
 
-/// What a frozen tokenizer says of n embeddings, row by row.
+/// The result of encoding n embeddings, row by row, with a model of L levels and latent width d.
 package struct Encoding: Sendable, Equatable {
-    /// How many embeddings there were.
+    /// The number n of embeddings.
     package var count: Int
-    /// Natural codes, (n, L): the nearest code of each level to the residual.
+    /// Natural codes (n, L): at each level the code nearest to the residual.
     package var codes: [Code]
-    /// Margins, (n, L): squared distance of the second-nearest code minus that of the nearest.
+    /// Margins (n, L): the squared distance of the second-nearest code minus that of the nearest.
     package var margins: [Float]
-    /// ‖r_L‖² of each, (n): squared length of what all levels together leave.
+    /// ‖r_L‖² (n): the squared length of the residual after all levels.
     package var quantisationErrors: [Float]
-    /// Latent embeddings, (n, d).
+    /// Latent embeddings (n, d).
     package var latents: [Float]
-    /// Rows whose latent is not finite, because the embedding holds NaN or infinity or is too large: the codes there
-    /// mean nothing.
+    /// Rows whose latent is not finite, because the embedding holds NaN or infinity or is too large. Their codes are
+    /// meaningless.
     package var unusable: [Int]
 }
 
 /// Encodes embeddings with a frozen model.
 ///
-/// The same vector gives the same bits whatever else is in the batch, wherever it stands in it, on however many threads and
-/// on whatever processor: see `PackedRows`.
+/// An embedding always gets the same bits, whatever the batch, the number of threads or the CPU; see `PackedRows`.
 ///
-/// Not thread-safe: it owns its scratch memory. One for each thread; any number may run at once. Calls block the thread,
-/// so they do not belong on the cooperative pool.
+/// Not thread-safe, because it owns its scratch memory: use one for each thread. Calls block the thread, so they do not
+/// belong on the cooperative pool.
 package final class FrozenEncoder {
-    /// How sums are taken, to be kept beside codes: another name means that items at the border of two codes may get
-    /// another one.
+    /// The name of the way in which sums are computed, to be recorded with the codes. With another name, items that lie
+    /// between two codes may get the other one.
     package static let arithmetic = PackedRows.arithmetic
+
+    /// The kernels that encode on this CPU, for reports: `AVX-512`, `AVX2` or `plain`. All of them give the same codes.
+    package static var kernels: String { SIMDWidth.widest.name }
 
     /// The model in use.
     package let model: TokenizerModel
     private let layers: [PackedRows]
-    /// −2 · codebook of each level, so that a product gives −2⟨e, r⟩, and ‖e‖² of its codes.
+    /// For each level −2e of its codes e, with offsets ‖e‖²: a product is then ‖e‖² − 2⟨e, r⟩ = ‖r − e‖² − ‖r‖².
     private let books: [PackedRows]
-    private let kind: VectorKind
+    private let width: SIMDWidth
 
-    /// Time spent on codebooks, of all calls so far; the rest of a call's time is the encoder's.
+    /// Time spent on codebooks in all calls so far; the rest of a call's time is spent on the encoder's layers.
     package private(set) var quantising = Duration.zero
 
-    // Scratch: embeddings as rows, two activations by turns as columns, and what was found about the columns.
+    // Scratch memory: embeddings as rows; the input and the output of a layer as columns; nearest codes and margins of the
+    // columns.
     private var input = Matrix()
-    private var present = Panels(rows: 0, columns: 0)
-    private var following = Panels(rows: 0, columns: 0)
+    private var activation = Panels(rows: 0, columns: 0)
+    private var output = Panels(rows: 0, columns: 0)
     private var codes: [Int32] = []
     private var margins: [Float] = []
 
-    /// Embeddings that are encoded together: as many as leave the activations in the second cache.
+    /// Embeddings that are encoded together: as many as keep the activations in the second-level cache.
     private static let tileRows = 8 * Panels.width
 
-    /// Prepares for a model: O(weights). Encoding one embedding then costs as much as 32.
-    package init(model: TokenizerModel, vectors kind: VectorKind = .widest) {
+    /// Lays out the weights. O(weights).
+    ///
+    /// - Parameter width: the SIMD width to use; all give the same bits.
+    package init(model: TokenizerModel, width: SIMDWidth = .widest) {
         self.model = model
-        self.kind = kind
+        self.width = width
         layers = model.encoder.map { PackedRows($0.weight, offsets: $0.bias.values) }
         books = model.codebooks.map { book in
             var scaled = book
@@ -62,14 +67,15 @@ package final class FrozenEncoder {
         }
     }
 
-    /// Encodes `count` embeddings, row by row in `vectors`. About 0.8 MFLOP each for the usual widths.
+    /// Encodes `count` embeddings, stored row by row. 2 · weights operations for each, about 0.8 million with the default
+    /// widths; fewer than 32 embeddings cost as much as 32.
     ///
-    /// - Throws: `TokenizerFailure` (`tokenizer.wrong_width`) if `vectors` is not `count` embeddings.
-    package func encode(_ vectors: [Float], count: Int) throws -> Encoding {
-        guard count >= 0, vectors.count == count * model.inputWidth else {
-            throw TokenizerFailure(
-                "wrong_width", .invalid,
-                "\(vectors.count) values are not \(count) embeddings of the model's width \(model.inputWidth)",
+    /// - Throws: `TokenizerError` (`tokenizer.wrong_width`) if there are not `count` embeddings of the model's width.
+    package func encode(_ embeddings: [Float], count: Int) throws -> Encoding {
+        guard count >= 0, embeddings.count == count * model.inputWidth else {
+            throw TokenizerError(
+                .wrongWidth,
+                "\(embeddings.count) values are not \(count) embeddings of the model's width \(model.inputWidth)",
                 remedy: "Give embeddings of the model and width that the tokenizer was trained on.")
         }
         let levels = model.levels
@@ -80,7 +86,7 @@ package final class FrozenEncoder {
         result.latents.reserveCapacity(count * model.latentWidth)
         for start in stride(from: 0, to: count, by: Self.tileRows) {
             let end = min(start + Self.tileRows, count)
-            encodeTile(vectors[(start * model.inputWidth)..<(end * model.inputWidth)])
+            encodeTile(embeddings[(start * model.inputWidth)..<(end * model.inputWidth)])
             let begin = ContinuousClock.now
             quantiseTile(from: start, into: &result)
             quantising += begin.duration(to: .now)
@@ -88,32 +94,35 @@ package final class FrozenEncoder {
         return result
     }
 
-    /// Runs the encoder over one tile; the latents are then the present activation's columns.
-    private func encodeTile(_ vectors: ArraySlice<Float>) {
-        input.resize(rows: vectors.count / model.inputWidth, columns: model.inputWidth)
-        input.setRows(from: 0, vectors)
+    /// z = encoder(s) for one tile; the latents z become the columns of `activation`.
+    private func encodeTile(_ embeddings: ArraySlice<Float>) {
+        input.resize(rows: embeddings.count / model.inputWidth, columns: model.inputWidth)
+        input.setRows(from: 0, embeddings)
         model.scaling.apply(to: &input)
-        present.set(input)
+        activation.set(input)
         for (number, layer) in layers.enumerated() {
-            layer.multiply(present, rectify: number + 1 < layers.count, into: following, by: kind)
-            swap(&present, &following)
+            layer.multiply(activation, rectify: number + 1 < layers.count, into: output, by: width)
+            swap(&activation, &output)
         }
     }
 
-    /// Quantises the latents in the present activation, which become residuals (2), into rows of a result.
+    /// Residual quantisation of the latents in `activation`, which become the residuals: from r_0 = z, at each level l
+    /// c_l = argmin_i ‖r_{l−1} − e_i‖² and r_l = r_{l−1} − e_{c_l}, equation (2) of the paper that `TokenizerModel` names.
+    ///
+    /// - Parameter start: the row of `result` for the first column.
     private func quantiseTile(from start: Int, into result: inout Encoding) {
         let levels = model.levels
-        present.appendColumns(to: &result.latents)
+        activation.appendColumns(to: &result.latents)
         for level in 0..<levels {
-            books[level].nearest(to: present, indices: &codes, margins: &margins, by: kind)
-            for column in 0..<present.columns {
+            books[level].nearest(to: activation, indices: &codes, margins: &margins, by: width)
+            for column in 0..<activation.columns {
                 result.codes[(start + column) * levels + level] = Code(truncatingIfNeeded: codes[column])
                 result.margins[(start + column) * levels + level] = margins[column]
             }
-            present.subtract(model.codebooks[level], at: codes)
+            activation.subtract(model.codebooks[level], at: codes)
         }
-        present.appendSquaredNorms(to: &result.quantisationErrors)
-        for row in start..<(start + present.columns) where !result.quantisationErrors[row].isFinite {
+        activation.appendSquaredNorms(to: &result.quantisationErrors)
+        for row in start..<(start + activation.columns) where !result.quantisationErrors[row].isFinite {
             result.unusable.append(row)
         }
     }

@@ -2,44 +2,45 @@ import Files
 import Numerics
 import Core
 
-/// Models on disk: a directory of `tokenizer.safetensors` and `manifest.json`. Schema/model.md describes both.
+/// A model on disk: a directory with `tokenizer.safetensors` and `manifest.json`. Schema/model.md describes both files.
 package enum ModelDirectory {
     /// File of the tensors, and of what describes them.
     package static let weightsName = ModelFile.weights.rawValue
     package static let manifestName = ModelFile.manifest.rawValue
 
-    /// The manifest alone, for showing; the weights are neither read nor checked.
+    /// The manifest of the model in the directory `path`. The weights are neither read nor checked.
     ///
-    /// - Throws: `FilesFailure` where it is missing, `TokenizerFailure` where it is no manifest.
+    /// - Throws: `FilesFailure` if the file is missing, `TokenizerError` if it is not a manifest.
     package static func manifest(_ path: String) throws -> ModelManifest {
         let file = "\(path)/\(manifestName)"
         return try ModelManifest(json: FileSystem.read(file, limit: ModelFile.manifest.limit), path: file)
     }
 
-    /// Reads a model and checks it whole: digest, names, shapes, finite values, and manifest against weights.
+    /// Reads the model in the directory `path`, and checks all of it: size and digest of the weights, names, shapes, finite
+    /// values, and that the manifest describes the weights. O(weights).
     ///
-    /// - Throws: `FilesFailure` where a file is missing or no safetensors file, `TokenizerFailure` for the rest.
+    /// - Throws: `FilesFailure` if a file is missing or is not a safetensors file, `TokenizerError` for the rest.
     package static func load(_ path: String) throws -> TokenizerModel {
         let manifest = try manifest(path)
         guard manifest.weights.file == weightsName else {
-            throw mismatch(path, "the manifest names the weights '\(manifest.weights.file.prefix(80))'")
+            throw mismatch(path, "the manifest names the file of weights '\(manifest.weights.file.prefix(80))'")
         }
         let file = "\(path)/\(weightsName)"
         let bytes = try FileSystem.read(file, limit: ModelFile.weights.limit)
         guard bytes.count == manifest.weights.bytes, SHA256.hex(bytes) == manifest.weights.sha256 else {
-            throw mismatch(path, "the weights are not those that the manifest was written for (size or SHA-256 differ)")
+            throw mismatch(path, "the weights are not the ones that the manifest describes (size or SHA-256 differs)")
         }
         let model = try model(
             Safetensors(bytes, path: file), scaling: manifest.inputScaling, provenance: manifest.provenance)
         guard ModelManifest(model, weights: bytes) == manifest else {
-            throw mismatch(path, "widths, levels or codes of the manifest are not those of the weights")
+            throw mismatch(path, "the manifest gives other widths, levels or codes than the weights have")
         }
         return model
     }
 
-    /// Writes a model to a new directory, durably; it appears whole or not at all.
+    /// Writes a model to a new directory, durably and atomically: after a crash the directory is complete or does not exist.
     ///
-    /// - Throws: `FilesFailure` (`files.exists`) if something is at `path`.
+    /// - Throws: `FilesFailure`, with the code `files.exists` if there is something at `path`.
     package static func write(_ model: TokenizerModel, to path: String) throws {
         let publisher = try DirectoryPublisher(target: path)
         let weights = weights(of: model)
@@ -48,9 +49,9 @@ package enum ModelDirectory {
         try publisher.publish()
     }
 
-    /// Reads a bare file of weights, as another program exports them: tensors named as in Schema/model.md.
+    /// Reads a file of weights without a manifest, as another program exports it, with the tensor names of Schema/model.md.
     ///
-    /// - Throws: `FilesFailure` for what is no safetensors file, `TokenizerFailure` where names or shapes do not fit.
+    /// - Throws: `FilesFailure` if it is not a safetensors file, `TokenizerError` if names or shapes are wrong.
     package static func importWeights(
         _ path: String, scaling: InputScaling = .none, embeddingModel: String? = nil
     ) throws -> TokenizerModel {
@@ -60,14 +61,14 @@ package enum ModelDirectory {
             Safetensors(path: path, limit: ModelFile.weights.limit), scaling: scaling, provenance: provenance)
     }
 
-    /// The bytes of tokenizer.safetensors.
+    /// The bytes of tokenizer.safetensors. The same model gives the same bytes.
     static func weights(of model: TokenizerModel) -> [UInt8] {
         var writer = SafetensorsWriter()
-        for (part, layers) in [("encoder", model.encoder), ("decoder", model.decoder)] {
+        for (network, layers) in [("encoder", model.encoder), ("decoder", model.decoder)] {
             for (number, layer) in layers.enumerated() {
                 let weight = layer.weight
-                writer.add("\(part).\(number).weight", shape: [weight.rows, weight.columns], weight.values)
-                writer.add("\(part).\(number).bias", shape: [layer.bias.columns], layer.bias.values)
+                writer.add("\(network).\(number).weight", shape: [weight.rows, weight.columns], weight.values)
+                writer.add("\(network).\(number).bias", shape: [layer.bias.columns], layer.bias.values)
             }
         }
         for (level, book) in model.codebooks.enumerated() {
@@ -77,7 +78,7 @@ package enum ModelDirectory {
         return writer.bytes()
     }
 
-    /// Tensors by their names; one that is not expected is an error, so that nothing is silently left out.
+    /// Makes a model of the tensors. A name that is not expected is an error, so that no tensor is ignored by mistake.
     private static func model(
         _ file: Safetensors, scaling: InputScaling, provenance: ModelProvenance
     ) throws -> TokenizerModel {
@@ -91,11 +92,11 @@ package enum ModelDirectory {
             let rows = entry.shape.count == 2 ? entry.shape[0] : 1
             return Matrix(rows: rows, columns: entry.shape[entry.shape.count - 1], try file.floats(name))
         }
-        func layers(_ part: String) throws -> [Layer] {
+        func layers(_ network: String) throws -> [Layer] {
             var layers: [Layer] = []
-            while let weight = try matrix("\(part).\(layers.count).weight") {
-                guard let bias = try matrix("\(part).\(layers.count).bias") else {
-                    throw bad("'\(part).\(layers.count).bias' is missing")
+            while let weight = try matrix("\(network).\(layers.count).weight") {
+                guard let bias = try matrix("\(network).\(layers.count).bias") else {
+                    throw bad("'\(network).\(layers.count).bias' is missing")
                 }
                 layers.append(Layer(weight: weight, bias: bias))
             }
@@ -107,20 +108,19 @@ package enum ModelDirectory {
         guard !encoder.isEmpty else { throw bad("'encoder.0.weight' is missing") }
         guard !codebooks.isEmpty else { throw bad("'codebook.0' is missing") }
         if let extra = file.entries.keys.filter({ !used.contains($0) }).sorted().first {
-            throw bad("'\(extra.prefix(80))' is no tensor of a tokenizer, or one before it is missing")
+            throw bad("'\(extra.prefix(80))' is not a tensor of a tokenizer, or the one before it is missing")
         }
         return try TokenizerModel(
             encoder: encoder, decoder: decoder, codebooks: codebooks, scaling: scaling, provenance: provenance)
     }
 
-    private static func bad(_ what: String) -> TokenizerFailure {
-        TokenizerFailure(
-            "bad_model", .invalid, "the weights are not a tokenizer's: \(what)",
+    private static func bad(_ what: String) -> TokenizerError {
+        TokenizerError(
+            .badModel, "the file does not hold a tokenizer's weights: \(what)",
             remedy: "Name the tensors encoder.N.weight, encoder.N.bias, decoder.… and codebook.L.")
     }
 
-    private static func mismatch(_ path: String, _ what: String) -> TokenizerFailure {
-        TokenizerFailure(
-            "model_mismatch", .invalid, "\(path): \(what)", remedy: "Copy the model again, or train it again.")
+    private static func mismatch(_ path: String, _ what: String) -> TokenizerError {
+        TokenizerError(.modelMismatch, "\(path): \(what)", remedy: "Copy the model again, or train it again.")
     }
 }

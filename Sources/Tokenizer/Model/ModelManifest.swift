@@ -2,32 +2,32 @@ import FoundationEssentials
 import Files
 import Core
 
-/// manifest.json of a model directory; Schema/model.md describes it.
+/// `manifest.json` of a model directory. Schema/model.md describes every key.
 package struct ModelManifest: Sendable, Codable, Equatable {
     /// `letter-model/1`.
     package var format: String
-    /// Width of the embeddings.
+    /// Width D of the embeddings.
     package var inputWidth: Int
-    /// Widths between input and latent.
+    /// Widths of the layers between input and latent embedding.
     package var hiddenWidths: [Int]
-    /// Width of the latent embedding.
+    /// Width d of the latent embedding.
     package var latentWidth: Int
-    /// Levels.
+    /// Number of levels L.
     package var levels: Int
-    /// Codes of each level.
+    /// Number of codes N of each level.
     package var codesPerLevel: Int
-    /// Whether the decoder is there.
+    /// Whether the decoder was kept.
     package var hasDecoder: Bool
-    /// Scaling of the input.
+    /// How embeddings are scaled before the encoder.
     package var inputScaling: InputScaling
-    /// Where it comes from.
+    /// Where the model comes from.
     package var provenance: ModelProvenance
     /// Name, size and SHA-256 of the file of weights.
     package var weights: Weights
 
-    /// The file of weights.
+    /// A description of the file of weights.
     package struct Weights: Sendable, Codable, Equatable {
-        /// Its name within the directory.
+        /// Its name in the directory.
         package var file: String
         /// Its size in bytes.
         package var bytes: Int
@@ -35,7 +35,7 @@ package struct ModelManifest: Sendable, Codable, Equatable {
         package var sha256: String
     }
 
-    /// The format that this program writes and reads.
+    /// The only format that this program writes and reads.
     package static let currentFormat = "letter-model/1"
 
     enum CodingKeys: String, CodingKey {
@@ -50,6 +50,7 @@ package struct ModelManifest: Sendable, Codable, Equatable {
         case provenance, weights
     }
 
+    /// The manifest of a model whose file of weights has these bytes.
     init(_ model: TokenizerModel, weights: [UInt8]) {
         format = Self.currentFormat
         inputWidth = model.inputWidth
@@ -64,29 +65,32 @@ package struct ModelManifest: Sendable, Codable, Equatable {
             file: ModelDirectory.weightsName, bytes: weights.count, sha256: SHA256.hex(weights))
     }
 
-    /// The bytes of manifest.json: indented, keys sorted, a line's end.
+    /// The bytes of manifest.json: indented, with sorted keys and a final newline.
     package func json() throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return [UInt8](try encoder.encode(self)) + [0x0a]
     }
 
+    /// Reads the bytes of manifest.json; `path` is for messages.
+    ///
+    /// - Throws: `TokenizerError` (`tokenizer.unknown_format`, `tokenizer.bad_manifest`).
     init(json: [UInt8], path: String) throws {
         struct Format: Decodable { let format: String }
         do {
             let decoder = JSONDecoder()
             let format = try decoder.decode(Format.self, from: Data(json)).format
             guard format == Self.currentFormat else {
-                throw TokenizerFailure(
-                    "unknown_format", .invalid, "\(path) has the format '\(format.prefix(40))'",
+                throw TokenizerError(
+                    .unknownFormat, "\(path) has the format '\(format.prefix(40))'",
                     remedy: "This program reads \(Self.currentFormat); use the release that wrote the model.")
             }
             self = try decoder.decode(Self.self, from: Data(json))
-        } catch let failure as TokenizerFailure {
+        } catch let failure as TokenizerError {
             throw failure
         } catch {
-            throw TokenizerFailure(
-                "bad_manifest", .invalid, "\(path) is not the manifest of a model",
+            throw TokenizerError(
+                .badManifest, "\(path) is not the manifest of a model",
                 remedy: "Export or train the model again.", cause: error)
         }
     }

@@ -1,7 +1,7 @@
 package import Numerics
 package import Core
 
-/// A linear layer y = x Wᵀ + b.
+/// A linear layer y = x Wᵀ + b, x: (B, in), y: (B, out).
 package struct Layer: Sendable, Equatable {
     /// Weights (out, in).
     package var weight: Matrix
@@ -14,11 +14,11 @@ package struct Layer: Sendable, Equatable {
     }
 }
 
-/// What is done to an embedding before the encoder: training and serving do the same.
+/// How an embedding is scaled before the encoder, in training and in serving alike.
 package struct InputScaling: Sendable, Codable, Equatable {
-    /// Whether each embedding is first divided by its Euclidean length.
+    /// Whether each embedding is divided by its Euclidean length first.
     package var unitLength: Bool
-    /// What it is then multiplied by.
+    /// The factor that it is multiplied by then.
     package var factor: Float
 
     package init(unitLength: Bool, factor: Float) {
@@ -26,11 +26,11 @@ package struct InputScaling: Sendable, Codable, Equatable {
         self.factor = factor
     }
 
-    /// Embeddings as they are.
+    /// No scaling.
     package static let none = InputScaling(unitLength: false, factor: 1)
 
-    /// Unit length, times √width: a mean square of 1, so that the reconstruction term has the size that the published
-    /// α and β were chosen for.
+    /// Unit length times √width. The elements then have a mean square of 1, which is the scale of the reconstruction loss that
+    /// the published α and β were chosen for.
     package static func unitVariance(width: Int) -> InputScaling {
         InputScaling(unitLength: true, factor: Float(width).squareRoot())
     }
@@ -40,7 +40,7 @@ package struct InputScaling: Sendable, Codable, Equatable {
         case factor
     }
 
-    /// Scales each row in place.
+    /// Scales each row in place. O(elements).
     package func apply(to matrix: inout Matrix) {
         if unitLength {
             matrix.normaliseRows(factor: factor)
@@ -50,23 +50,33 @@ package struct InputScaling: Sendable, Codable, Equatable {
     }
 }
 
-/// A trained tokenizer: an encoder D → d, L codebooks of N × d, and the decoder if it is kept.
+/// A trained tokenizer: an encoder D → d, L codebooks of N codes of width d, and the decoder d → D if it was kept.
+///
+/// With s the scaled embedding of an item,
+///
+///     z   = encoder(s)                                              the latent embedding
+///     r_0 = z,   c_l = argmin_i ‖r_{l−1} − e_i‖²,   r_l = r_{l−1} − e_{c_l}      for levels l = 1 … L
+///     ẑ   = Σ_l e_{c_l}                                             the quantised embedding
+///
+/// where e_i are the codes of level l, and the lowest index wins a tie. (c_1, …, c_L) is the item's natural identifier.
+///
+/// Equations (1) and (2) of Wang, Bao, Lin, Zhang, Li, Feng, Ng, Chua: "Learnable Item Tokenization for Generative
+/// Recommendation" (CIKM 2024).
 package struct TokenizerModel: Sendable, Equatable {
-    /// Layers of the encoder; ReLU between them, none after the last (1).
+    /// Layers of the encoder, with ReLU between them and none after the last.
     package var encoder: [Layer]
-    /// Layers of the decoder d → D; empty where the model is only for encoding.
+    /// Layers of the decoder, with ReLU in the same places; empty if the model is for encoding only.
     package var decoder: [Layer]
-    /// Codebooks, one a level, (N, d).
+    /// The codebook of each level, (N, d).
     package var codebooks: [Matrix]
-    /// Scaling of the input.
+    /// How embeddings are scaled before the encoder.
     package var scaling: InputScaling
-    /// Where it comes from.
+    /// Where the model comes from.
     package var provenance: ModelProvenance
 
-    /// A model of these parts.
+    /// A model of these layers and codebooks. O(weights).
     ///
-    /// - Throws: `TokenizerFailure` (`tokenizer.bad_model`) if the parts do not fit together or hold values that are not
-    ///   finite.
+    /// - Throws: `TokenizerError` (`tokenizer.bad_model`) if they do not fit together or hold values that are not finite.
     package init(
         encoder: [Layer], decoder: [Layer] = [], codebooks: [Matrix], scaling: InputScaling = .none,
         provenance: ModelProvenance = ModelProvenance()
@@ -79,28 +89,29 @@ package struct TokenizerModel: Sendable, Equatable {
         try check()
     }
 
-    /// Width D of the embeddings it takes.
+    /// Width D of the embeddings.
     package var inputWidth: Int { encoder[0].weight.columns }
     /// Width d of the latent embedding.
     package var latentWidth: Int { codebooks[0].columns }
-    /// Levels L: codes in a natural identifier.
+    /// Number of levels L: codes in a natural identifier.
     package var levels: Int { codebooks.count }
-    /// Codes N of each level.
+    /// Number of codes N of each level.
     package var codesPerLevel: Int { codebooks[0].rows }
-    /// Widths between input and latent.
+    /// Widths of the layers between input and latent embedding.
     package var hiddenWidths: [Int] { encoder.dropLast().map(\.weight.rows) }
 
     private func check() throws {
         func require(_ condition: Bool, _ what: @autoclosure () -> String) throws {
             guard condition else {
-                throw TokenizerFailure(
-                    "bad_model", .invalid, "the model does not fit together: \(what())",
-                    remedy: "Export or train it again.")
+                throw TokenizerError(
+                    .badModel, "the model is not consistent: \(what())", remedy: "Export it or train it again.")
             }
         }
-        try require(!encoder.isEmpty, "there is no encoder")
-        try require((1...8).contains(codebooks.count), "\(codebooks.count) levels; 1 to 8 are possible")
-        try require((1...65536).contains(codebooks[0].rows), "\(codebooks[0].rows) codes; 1 to 65,536 are possible")
+        try require(!encoder.isEmpty, "it has no encoder")
+        try require((1...8).contains(codebooks.count), "it has \(codebooks.count) levels; 1 to 8 are possible")
+        try require(
+            (1...65536).contains(codebooks[0].rows),
+            "it has \(codebooks[0].rows) codes in a level; 1 to 65,536 are possible")
         for (level, book) in codebooks.enumerated() {
             try require(
                 book.rows == codebooks[0].rows && book.columns == codebooks[0].columns,
@@ -114,7 +125,7 @@ package struct TokenizerModel: Sendable, Equatable {
             for (number, layer) in layers.enumerated() {
                 try require(
                     layer.weight.columns == width && layer.weight.rows > 0,
-                    "layer \(number) of the \(name) takes \(layer.weight.columns) values and gets \(width)")
+                    "layer \(number) of the \(name) takes \(layer.weight.columns) values, but is given \(width)")
                 try require(
                     layer.bias.rows == 1 && layer.bias.columns == layer.weight.rows,
                     "layer \(number) of the \(name) has \(layer.bias.columns) biases for \(layer.weight.rows) rows")
@@ -130,17 +141,17 @@ package struct TokenizerModel: Sendable, Equatable {
     }
 }
 
-/// Where a model comes from: recorded with it, of no effect on what it computes.
+/// Where a model comes from. It is recorded with the model and does not change what it computes.
 package struct ModelProvenance: Sendable, Codable, Equatable {
-    /// The embedding model that made the embeddings, as the catalog names it.
+    /// The model that made the embeddings, as the catalog names it.
     package var embeddingModel: String?
-    /// Who made the model: program and version, or the file it was imported from.
+    /// What made the tokenizer: the program, or the file it was imported from.
     package var createdBy: String
-    /// Seed of the training run.
+    /// The seed of the training run.
     package var seed: UInt64?
-    /// Settings of the training run, as its program wrote them; never interpreted.
+    /// The settings of the training run, as the training program wrote them; never interpreted.
     package var settings: JSONValue?
-    /// How the training run ended.
+    /// The figures of the training run.
     package var figures: TrainingFigures?
 
     package init(

@@ -38,7 +38,8 @@ struct CatalogVerifyCommand: ParsableCommand {
         progress.update(report.items)
         progress.finish()
         // Read last: a bad CF record ends the command, and the embeddings' faults are complete by then.
-        let collaborative = try reader.collaborativeEmbeddings().count
+        var collaborative = 0
+        try reader.forEachCollaborativeEmbedding { _, _ in collaborative += 1 }
         try Output.show(report, asJSON: output.json) {
             for fault in report.faults { Terminal.line("\(fault.item.text): \(fault.reason)") }
             Terminal.line(

@@ -1,6 +1,8 @@
 import ArgumentParser
 import ControlAPI
 import ControlClient
+import Core
+import KernelSelection
 
 /// `letter doctor`: checks a daemon and its files.
 struct DoctorCommand: AsyncParsableCommand {
@@ -19,7 +21,17 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
 
+    /// Whether this program, which trains, uses the best of OpenBLAS's kernels. The daemon cannot know, because it does not
+    /// use OpenBLAS.
+    private static var kernels: Check {
+        let report = KernelSelection.report
+        return Check(
+            subject: "letter", name: "kernels", outcome: report.isBest ? .ok : .failed,
+            detail: "OpenBLAS: \(report.detail)", remedy: report.remedy)
+    }
+
     func run() async throws {
-        try await connection.client().doctor(deep: deep).report(asJSON: output.json)
+        let answer = try await connection.client().doctor(deep: deep)
+        try ChecksAnswer(checks: answer.checks + [Self.kernels]).report(asJSON: output.json)
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Core
 import Datasets
 import Files
+import KernelSelection
 import Tokenizer
 import TokenizerTraining
 
@@ -68,6 +69,8 @@ struct TokenizerTrainCommand: ParsableCommand {
             settings: choices.settings, output: output, checkpoint: checkpoint, checkpointInterval: checkpointInterval,
             resume: resume, embeddingModel: embeddingModel)
         try request.check()
+        let kernels = KernelSelection.report
+        Terminal.error("\(kernels.line)\n")
         StopSignal.listen()
         let bar = ProgressBar(label: "training", total: request.settings.epochs, unit: "epochs")
         defer { bar.finish() }
@@ -75,7 +78,7 @@ struct TokenizerTrainCommand: ParsableCommand {
             reading: read,
             progress: { progress in
                 bar.begin(at: progress.epoch - 1)
-                try Output.show(progress, asJSON: json) {}
+                try Output.show(ProgressLine(progress, kernels), asJSON: json) {}
                 let rate = progress.collisionRate.map { ", \(Self.percent($0)) collide" } ?? ""
                 bar.update(progress.epoch, note: "\(Self.describe(progress.losses))\(rate)")
             },
@@ -112,5 +115,27 @@ struct TokenizerTrainCommand: ParsableCommand {
     private static func short(_ value: Double) -> String {
         let scale = value.magnitude < 1 ? 1e4 : 1e2
         return "\((value * scale).rounded() / scale)"
+    }
+}
+
+/// A line of `--json`: the progress, and the kernels in use.
+private struct ProgressLine: Encodable {
+    private let progress: TrainingProgress
+    private let kernels: KernelReport
+
+    init(_ progress: TrainingProgress, _ kernels: KernelReport) {
+        (self.progress, self.kernels) = (progress, kernels)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case kernels
+        case bestKernels = "best_kernels"
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        try progress.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(kernels.inUse, forKey: .kernels)
+        try container.encode(kernels.best, forKey: .bestKernels)
     }
 }
