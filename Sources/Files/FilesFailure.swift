@@ -50,6 +50,8 @@ package struct FilesFailure: Failure {
     /// Reason of `sync`; its code is `files.sync_failed`.
     private static let syncFailed = "sync_failed"
 
+    package var isFatal: Bool { isSyncFailure }
+
     /// Whether an fsync failed.
     package var isSyncFailure: Bool { code == "files.\(Self.syncFailed)" }
 

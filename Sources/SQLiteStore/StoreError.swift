@@ -25,6 +25,8 @@ package enum StoreReason: String, FailureReason {
         case .sqlite: .internal
         }
     }
+
+    package var isFatal: Bool { self == .sync || self == .io }
 }
 
 extension StoreError {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Daemon
 
-/// Hazards of threads and lifetimes, with the daemon's real parts.
+/// Hazards of threads and lifetimes, with the daemon's real components.
 @Suite("The daemon's threads", .timeLimit(.minutes(1))) struct DaemonTests {
     @Test("A comparison with the catalog does not wait for the thread that dumps and proofs share")
     func comparesBesideDumps() async throws {

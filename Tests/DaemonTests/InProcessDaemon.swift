@@ -10,7 +10,7 @@ import Tokenizer
 
 @testable import Daemon
 
-/// The daemon's parts on a real catalog, state directory and indexes, without its process and its socket.
+/// The daemon's components on a real catalog, state directory and indexes, without its process and its socket.
 final class InProcessDaemon: Sendable {
     let folder = TemporaryDirectory()
     let state = DaemonState()

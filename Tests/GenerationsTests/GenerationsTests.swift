@@ -30,7 +30,7 @@ struct GenerationsTests {
     }
 
     @Test(arguments: [true, false])
-    func `a lost registry is not made anew over the generations it knew`(isEmptied: Bool) throws {
+    func `a lost registry is not replaced by a new one over the generations it knew`(isEmptied: Bool) throws {
         let path = folder["state"]
         try {
             let state = try StateDirectory(path: path)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Real catalogs and golden numbers that are not part of the project: `LETTER_SHARED`, else `shared` beside the checkout.
+/// Real catalogs and golden numbers that are not part of the project: `LETTER_SHARED`, else `shared` next to the checkout.
 package enum SharedData {
     /// The folder, or nil if it is absent.
     package static let root: String? = {

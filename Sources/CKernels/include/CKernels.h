@@ -18,7 +18,7 @@ enum {
 // Rows rounded up to whole blocks: the rows that a panel has space for.
 #define LETTER_ROUNDED(rows) (((rows) + LETTER_BLOCK - 1) / LETTER_BLOCK * LETTER_BLOCK)
 
-// Tells the CPU that this thread is in a spin-wait loop.
+// Signals the CPU that this thread is in a spin-wait loop.
 static inline void letter_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

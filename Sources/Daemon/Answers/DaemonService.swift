@@ -103,7 +103,7 @@ final class DaemonService: ControlService {
 
     func waitCaughtUp(timeout: Duration) async throws -> Status {
         let deadline = ContinuousClock.now + timeout
-        // The commits that must be answered for are those that are there now, not those that follow.
+        // The index must reach the commits that are there now, not those that follow.
         var target = try? await catalog.poll().version
         while true {
             let (wanted, revision) = (target, state.now.revision)

@@ -19,7 +19,7 @@ actor CatalogWatch {
     /// Whether it is called for: the last run did not end cleanly, or something that was read cannot be right. Until the
     /// file was found sound it is not opened, because reading a damaged one can crash the process.
     private var isSuspect: Bool
-    /// How the file looked when it was found damaged, and how: it is verified again when it looks different.
+    /// The file's stamp when it was found damaged, and the damage: it is verified again when its stamp differs.
     private var refused: (stamp: CatalogVerifier.Stamp, error: CatalogError)?
     /// When dead readers were last cleared, and how often they are.
     private var cleared = ContinuousClock.now
@@ -87,7 +87,7 @@ actor CatalogWatch {
         return (version, format)
     }
 
-    /// Frees the slots of readers that died, from time to time: they keep old pages alive, in everybody's catalog.
+    /// Frees the slots of readers that died, from time to time: they keep old pages of the catalog alive.
     private func clearDeadReaders(_ reader: CatalogReader) {
         guard cleared.duration(to: .now) > readerCheck else { return }
         reader.clearDeadReaders()
