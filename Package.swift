@@ -125,7 +125,7 @@ let package = Package(
         tests("TextEmbedding", ["Core", "TextEmbedding"]),
         tests("Catalog", ["Catalog", "Core"]),
         tests("Trie", ["Core", "Files", "Trie"]),
-        tests("SQLiteStore", ["Core", "SQLiteStore", grdb]),
+        tests("SQLiteStore", ["Core", "Files", "SQLiteStore", grdb]),
         .testTarget(
             name: "IdentifierIndexTests",
             dependencies: ["Core", "IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", grdb],

@@ -12,17 +12,17 @@ package final class StateDirectory: Sendable {
 
     /// Takes possession of the folder `path`, which is made if need be; uploads that were left half done are removed.
     ///
-    /// - Throws: `generations.state_in_use` if another process has it; `FilesFailure`.
+    /// - Throws: `generations.state_in_use` if another process has it; `FilesError`.
     package init(path: String) throws {
         self.path = path
         try FileSystem.makeDirectory(path, parents: true, mode: 0o750)
         let lockPath = path + "/LOCK"
         let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw FilesFailure.system("open", lockPath, errno: errno) }
+        guard descriptor >= 0 else { throw FilesError.system("open", lockPath, errno: errno) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
             close(descriptor)
-            guard number == EWOULDBLOCK else { throw FilesFailure.system("lock", lockPath, errno: number) }
+            guard number == EWOULDBLOCK else { throw FilesError.system("lock", lockPath, errno: number) }
             throw GenerationsError(
                 .stateInUse, "Another letterd has the state directory \(path).",
                 remedy: "Stop it first (`letter status` tells its process id), or give this one a directory of its own."

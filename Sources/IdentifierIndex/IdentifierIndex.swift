@@ -34,7 +34,8 @@ package final class IdentifierIndex: Sendable {
 
     /// 'LTRI', and the schema.
     static let settings = SQLiteStore.Settings(
-        applicationID: 0x4C54_5249, migrations: Migrations(schema: PackageResources.index_sql))
+        applicationID: 0x4C54_5249, migrations: Migrations(schema: PackageResources.index_sql),
+        repair: "Stop letterd, run `letter index rebuild`, and start it again; or restore the file from a backup.")
 
     /// Opens the index file at `path`, or makes it.
     ///

@@ -38,28 +38,21 @@ package enum TrieFile {
         var bytes = magic
         header.withUnsafeBytes { bytes.append(contentsOf: $0) }
         bytes.appendNumber(checksum(bytes[...], after: 0))
-        try FileSystem.removeTree(path + ".tmp")
-        let file = try OpenFile(path + ".tmp", .create)
-        do {
+        try AtomicFile.write(path, name: .fixed) { file in
             try file.write(bytes)
             var sum: UInt64 = 0
             try write(base.codes, to: file, &sum)
             try write(base.first, to: file, &sum)
             try write(base.before, to: file, &sum)
-            bytes = []
-            bytes.appendNumber(sum)
-            try file.write(bytes)
-            try file.sync()
-            try FileSystem.rename(path + ".tmp", to: path)
-        } catch {
-            try? FileSystem.removeTree(path + ".tmp")
-            throw error
+            var end: [UInt8] = []
+            end.appendNumber(sum)
+            try file.write(end)
         }
     }
 
     /// The trie in the file at `path`. O(nodes).
     ///
-    /// - Throws: `trie.bad_file` if it is damaged, or not of this state or number of levels; `FilesFailure`.
+    /// - Throws: `trie.bad_file` if it is damaged, or not of this state or number of levels; `FilesError`.
     package static func read(_ path: String, levels: Int, tag: Tag) throws -> TrieBase {
         func bad(_ what: String) -> TrieError {
             TrieError(.badFile, "\(path): \(what)", remedy: "It is made again from the index by itself.")

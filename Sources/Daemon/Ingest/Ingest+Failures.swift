@@ -1,18 +1,12 @@
 import Core
 import Catalog
-import Files
-import SQLiteStore
 
 /// What a failure means for the loop.
 extension Ingest {
     /// Whether an fsync failed. Nobody knows then what is on the disk, and a later fsync that succeeds says nothing of
     /// it: only a new start can find out.
     static func isFatal(_ error: any Error) -> Bool {
-        switch error {
-        case let error as StoreError: error.reason == .sync || error.reason == .io
-        case let error as FilesFailure: error.isSyncFailure
-        default: false
-        }
+        (error as? any Failure)?.isFatal ?? false
     }
 
     /// Whether an error concerns the generation it was met with, and not the catalog, the disk or the process.

@@ -146,10 +146,9 @@ final class AssignmentJournal: Sendable {
         _ path: String, fingerprint: UInt64, policy: CollisionPolicy, commit: Int, nonce: Int, time: Int,
         _ fill: ((AssignmentRecord) throws -> Void) throws -> Void
     ) throws -> Position {
-        let temporary = path + ".tmp"
         do {
-            try FileSystem.removeTree(temporary)
-            let file = try OpenFile(temporary, .create)
+            let new = try AtomicFile(path, name: .fixed)
+            let file = try new.create()
             var header = magic
             header.append(number: fingerprint)
             header.append(contentsOf: policy.rawValue.utf8)
@@ -164,12 +163,10 @@ final class AssignmentJournal: Sendable {
             }
             try fill { try append($0.bytes) }
             if position.end == headerBytes { try append([]) }
-            try file.sync()
-            try FileSystem.rename(temporary, to: path)
+            try new.publish()
             return position
         } catch {
-            try? FileSystem.removeTree(temporary)
-            throw error is FilesFailure ? StoreError(error, path: path) : error
+            throw error is FilesError ? StoreError(error, path: path) : error
         }
     }
 

@@ -24,7 +24,8 @@ extension IdentifierIndex {
         }
         guard items == owners else {
             throw StoreError.damaged(
-                path, "\(items.rows) items have identifiers and \(owners.rows) identifiers have items, and they differ")
+                path, "\(items.rows) items have identifiers and \(owners.rows) identifiers have items, and they differ",
+                remedy: settings.repair)
         }
     }
 

@@ -12,7 +12,7 @@ package enum ModelDirectory {
 
     /// The manifest alone, for showing; the weights are neither read nor checked.
     ///
-    /// - Throws: `FilesFailure` where it is missing, `TokenizerFailure` where it is no manifest.
+    /// - Throws: `FilesError` where it is missing, `TokenizerFailure` where it is no manifest.
     package static func manifest(_ path: String) throws -> ModelManifest {
         let file = "\(path)/\(manifestName)"
         return try ModelManifest(json: FileSystem.read(file, limit: 1 << 20), path: file)
@@ -20,7 +20,7 @@ package enum ModelDirectory {
 
     /// Reads a model and checks it whole: digest, names, shapes, finite values, and manifest against weights.
     ///
-    /// - Throws: `FilesFailure` where a file is missing or no safetensors file, `TokenizerFailure` for the rest.
+    /// - Throws: `FilesError` where a file is missing or no safetensors file, `TokenizerFailure` for the rest.
     package static func load(_ path: String) throws -> TokenizerModel {
         let manifest = try manifest(path)
         guard manifest.weights.file == weightsName else {
@@ -41,7 +41,7 @@ package enum ModelDirectory {
 
     /// Writes a model to a new directory, durably; it appears whole or not at all.
     ///
-    /// - Throws: `FilesFailure` (`files.exists`) if something is at `path`.
+    /// - Throws: `FilesError` (`files.exists`) if something is at `path`.
     package static func write(_ model: TokenizerModel, to path: String) throws {
         let publisher = try DirectoryPublisher(target: path)
         let weights = weights(of: model)
@@ -52,7 +52,7 @@ package enum ModelDirectory {
 
     /// Reads a bare file of weights, as another program exports them: tensors named as in Schema/model.md.
     ///
-    /// - Throws: `FilesFailure` for what is no safetensors file, `TokenizerFailure` where names or shapes do not fit.
+    /// - Throws: `FilesError` for what is no safetensors file, `TokenizerFailure` where names or shapes do not fit.
     package static func importWeights(
         _ path: String, scaling: InputScaling = .none, embeddingModel: String? = nil
     ) throws -> TokenizerModel {

@@ -26,7 +26,7 @@ package enum PublishedImport {
     /// The model in a file.
     ///
     /// - Throws: `TokenizerFailure` (`tokenizer.bad_model`) naming the tensor that does not belong, or what is missing;
-    ///   `FilesFailure` for values that are not finite.
+    ///   `FilesError` for values that are not finite.
     package static func model(
         _ file: Safetensors, scaling: InputScaling = .none, provenance: ModelProvenance = ModelProvenance()
     ) throws -> TokenizerModel {
