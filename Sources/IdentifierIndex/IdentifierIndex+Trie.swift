@@ -62,18 +62,24 @@ extension IdentifierIndex {
         var rows = 0
         // Items that share an identifier follow each other.
         var current: (codes: Identifier, items: Int)?
-        while try statement.step() {
-            let codes = statement.identifier(0) ?? []
-            if let same = current, same.codes == codes {
-                current?.items += 1
-            } else {
-                if let current { try builder.append(current.codes, items: current.items) }
-                current = (codes, 1)
+        do {
+            while try statement.step() {
+                let codes = statement.identifier(0) ?? []
+                if let same = current, same.codes == codes {
+                    current?.items += 1
+                } else {
+                    if let current { try builder.append(current.codes, items: current.items) }
+                    current = (codes, 1)
+                }
+                rows += 1
+                if rows % 8_192 == 0, isClosing.load(ordering: .relaxed) { throw CancellationError() }
             }
-            rows += 1
-            if rows % 8_192 == 0, isClosing.load(ordering: .relaxed) { throw CancellationError() }
+            if let current { try builder.append(current.codes, items: current.items) }
+        } catch let error as TrieError where error.reason == .wrongOrder {
+            throw TrieError(
+                .wrongOrder, error.message,
+                remedy: "The index is damaged: `letter index verify` shows where, `letter index rebuild` repairs it.")
         }
-        if let current { try builder.append(current.codes, items: current.items) }
         return builder.finish()
     }
 

@@ -190,7 +190,7 @@ struct IndexBenchmarkCommand: ParsableCommand {
     private static func path(_ snapshot: TrieSnapshot, _ depth: Int, _ random: inout SplitMix) -> Identifier {
         var prefix = Identifier()
         for _ in 0..<depth {
-            let children = snapshot.children(of: prefix)
+            let children = snapshot.successors(of: prefix)
             guard !children.isEmpty else { return prefix }
             prefix.append(children[Int(random.next() % UInt64(children.count))])
         }
