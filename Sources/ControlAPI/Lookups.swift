@@ -1,19 +1,5 @@
 package import Core
 
-/// How an item stands in a generation.
-package enum ItemStatus: String, Codable, Sendable, CaseIterable {
-    /// It has an identifier, made from the embedding it has now.
-    case live
-    /// It has an identifier, made from an embedding that has changed since.
-    case stale
-    /// It cannot be encoded; it has no identifier, or keeps the one it had.
-    case quarantined
-    /// It left the catalog; the identifier it had is a tombstone.
-    case deleted
-    /// The generation does not know it.
-    case unknown
-}
-
 /// What is known of one item; one element of a lookup's answer.
 package struct ItemAnswer: Sendable, Hashable {
     package var item: ItemID

@@ -47,25 +47,27 @@ final class IndexHarness {
         self.policy = policy
         self.background = background
         distances = RingDistances(codes: codes)
-        index = try Self.open(folder, levels, codes, policy, background)
+        index = try Self.open(
+            folder["index.sqlite"], levels, codes, policy, background: background)
     }
 
-    private static func open(
-        _ folder: TemporaryDirectory, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
-        _ background: @escaping LiveTrie.Background
+    static func open(
+        _ path: String, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
+        background: @escaping LiveTrie.Background = { $0() }
     ) throws -> IdentifierIndex {
         try IdentifierIndex(
-            path: folder["index.sqlite"],
+            path: path,
             identity: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
             background: background)
     }
 
-    /// Opens a file that was closed.
+    /// Opens the index that was closed before.
     func open(configured policy: CollisionPolicy? = nil) throws {
-        index = try Self.open(folder, levels, codes, policy ?? self.policy, background)
+        index = try Self.open(
+            folder["index.sqlite"], levels, codes, policy ?? self.policy, background: background)
     }
 
-    /// Closes the file and opens it again, as a daemon does whose configuration names a policy.
+    /// Closes the index and opens it again, as a daemon does whose configuration names a policy.
     func reopen(configured policy: CollisionPolicy? = nil) throws {
         try index.close()
         try open(configured: policy)
@@ -89,15 +91,8 @@ final class IndexHarness {
         _ = try index.apply(chunk, distances: distances, rules: rules, now: now)
     }
 
-    /// Lines of text that a query gives, from the file itself.
-    func rows(_ sql: String) throws -> [String] {
-        try index.store.read { database in
-            let statement = try PreparedStatement(database, sql)
-            var lines: [String] = []
-            while try statement.step() { lines.append(statement.text(0)) }
-            return lines
-        }
-    }
+    /// The lines of text that a query gives.
+    func rows(_ sql: String) throws -> [String] { try index.rows(sql) }
 
     func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0].row?.codes }
 
@@ -115,15 +110,15 @@ final class IndexHarness {
         // The trie's language is exactly the set of live identifiers, with the right counts on the way.
         var language: [Identifier] = []
         func walk(_ prefix: Identifier) throws -> Int {
-            let children = try index.children(of: [prefix])[0]
+            let children = try index.storedSuccessors(of: [prefix])[0]
             let below = lines.count { $0.codes.prefix(prefix.count) == prefix }
             #expect(children.items == below, comment)
-            #expect(children.next == children.next.sorted(), comment)
+            #expect(children.codes == children.codes.sorted(), comment)
             if prefix.count == length {
                 language.append(prefix)
                 return below
             }
-            return try children.next.reduce(0) { $0 + (try walk(prefix.appending($1))) }
+            return try children.codes.reduce(0) { $0 + (try walk(prefix.appending($1))) }
         }
         #expect(try walk([]) == lines.count, comment)
         #expect(language == owners.keys.sorted(), comment)

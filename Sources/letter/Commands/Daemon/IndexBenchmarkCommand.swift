@@ -118,7 +118,9 @@ struct IndexBenchmarkCommand: ParsableCommand {
                 for prefixes in batches { found += prefixes.map { children[$0] ?? [] }.joined().count }
             }
             let (_, stored) = try Self.time {
-                for prefixes in batches { found += try index.children(of: prefixes).reduce(0) { $0 + $1.next.count } }
+                for prefixes in batches {
+                    found += try index.storedSuccessors(of: prefixes).reduce(0) { $0 + $1.codes.count }
+                }
             }
             Self.line(
                 "\(depth) codes given",
