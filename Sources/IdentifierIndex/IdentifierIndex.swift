@@ -31,23 +31,41 @@ package final class IdentifierIndex: Sendable {
     ///
     /// - Parameters:
     ///   - mustExist: whether the index was in use before, so that a lost one must not be replaced by a new one.
-    ///   - background: where the trie in memory is loaded and merged.
+    ///   - background: where the trie in memory is loaded and merged, and where the journal is compacted: jobs that take up
+    ///     to a few seconds a million items.
+    ///   - compacted: called in the background after each compaction of the journal, or with the reason why it failed; the
+    ///     journal is whole and in use either way, unless the failure is fatal. Then the next chunk throws it too.
     /// - Throws: `StoreError`; `index.mismatch` if the file belongs to another generation or model;
     ///   `index.older_than_journal`; `index.no_journal`.
-    package init(
+    package convenience init(
         path: String, identity: IndexIdentity, mustExist: Bool = false,
-        background: @escaping LiveTrie.Background = { $0() }
+        background: @escaping LiveTrie.Background = { $0() },
+        compacted: @escaping @Sendable (Result<JournalCompaction, any Error>) -> Void = { _ in }
+    ) throws {
+        try self.init(
+            path: path, identity: identity, mustExist: mustExist, background: background, compaction: .init(),
+            compacted: compacted)
+    }
+
+    /// The same with settings for the compaction of the journal.
+    init(
+        path: String, identity: IndexIdentity, mustExist: Bool, background: @escaping LiveTrie.Background,
+        compaction: JournalCompaction.Settings,
+        compacted: @escaping @Sendable (Result<JournalCompaction, any Error>) -> Void
     ) throws {
         file = try IndexFile(path: path, identity: identity, mustExist: mustExist)
         reader = IndexReader(store: file.store, identity: file.identity)
         trieInMemory = IndexTrie(file, background: background)
-        writer = IndexWriter(file, trie: trieInMemory)
+        writer = IndexWriter(
+            file, trie: trieInMemory,
+            compactor: JournalCompactor(file, settings: compaction, background: background, report: compacted))
     }
 
-    /// Closes the files and saves the trie for the next start.
+    /// Closes the files and saves the trie for the next start. A compaction of the journal that is under way ends first.
     ///
     /// - Throws: `StoreError`; the database is then checked when it is next opened.
     package func close() throws {
+        writer.close()
         try trieInMemory.close()
         try file.store.close()
     }

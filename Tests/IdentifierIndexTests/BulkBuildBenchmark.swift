@@ -13,7 +13,7 @@ private enum BulkBuild {
     static let policy = environment["LETTER_INDEX_POLICY"].flatMap { CollisionPolicy(rawValue: $0) } ?? .reassign
 }
 
-/// How fast an index alone is built, without a catalog and an encoder, and how fast items are looked up:
+/// How fast an index alone is built, without a catalog and an encoder, and what a compaction of its journal takes:
 /// `LETTER_INDEX_ITEMS=1000000 Tools/test --filter BulkBuildBenchmark`. LETTER_INDEX_CHUNK sets the items of a transaction,
 /// LETTER_INDEX_POLICY the policy.
 @Suite("BulkBuildBenchmark", .enabled(if: BulkBuild.items > 0, "a measurement: set LETTER_INDEX_ITEMS"))
@@ -47,7 +47,25 @@ struct BulkBuildBenchmark {
             "\(BulkBuild.policy), chunks of \(BulkBuild.chunk): \(Int(Double(BulkBuild.items) / seconds)) items/s, \(tally.collisions) collisions"
         )
         #expect(tally.live == BulkBuild.items)
+        try compact(harness)
         try measureLookUps(harness)
+    }
+
+    /// Compacts the journal, which needs it not, as one that is twice as long: what is written is the same.
+    private func compact(_ harness: IndexHarness) throws {
+        try harness.index.close()
+        let compactions = Compactions()
+        let index = try IndexHarness.open(
+            harness.folder["index.sqlite"], 4, 256, BulkBuild.policy, .init(least: 0, factor: 0), compactions)
+        for _ in 0..<3 { _ = try index.apply(Chunk(), distances: harness.distances, now: harness.now) }
+        for done in compactions.done {
+            print(
+                "compaction: \(done.before) to \(done.after) bytes in \(done.took), no chunk applied for \(done.blocked)"
+            )
+        }
+        #expect(compactions.done.count == 3 && compactions.failures.isEmpty)
+        try index.close()
+        try harness.open()
     }
 
     /// Look-ups of items in batches, as the socket answers them.

@@ -1,4 +1,5 @@
 import SQLiteStore
+import Synchronization
 import TestSupport
 import Testing
 import Trie
@@ -37,34 +38,41 @@ final class IndexHarness {
     var now = 1_000
     private(set) var index: IdentifierIndex
     private let background: LiveTrie.Background
+    private let compaction: JournalCompaction.Settings
+    /// The compactions of the journal, and the reasons why some failed.
+    let compactions = Compactions()
 
+    /// By default no journal is so long that it is compacted.
     init(
         levels: Int = 3, codes: Int = 4, policy: CollisionPolicy = .reassign,
-        background: @escaping LiveTrie.Background = { $0() }
+        compaction: JournalCompaction.Settings = .init(), background: @escaping LiveTrie.Background = { $0() }
     ) throws {
         self.levels = levels
         self.codes = codes
         self.policy = policy
         self.background = background
+        self.compaction = compaction
         distances = RingDistances(codes: codes)
         index = try Self.open(
-            folder["index.sqlite"], levels, codes, policy, background: background)
+            folder["index.sqlite"], levels, codes, policy, background: background, compaction, compactions)
     }
 
     static func open(
         _ path: String, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
-        background: @escaping LiveTrie.Background = { $0() }
+        background: @escaping LiveTrie.Background = { $0() }, _ compaction: JournalCompaction.Settings = .init(),
+        _ compactions: Compactions = Compactions()
     ) throws -> IdentifierIndex {
         try IdentifierIndex(
             path: path,
             identity: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
-            background: background)
+            mustExist: false, background: background, compaction: compaction, compacted: { compactions.add($0) })
     }
 
     /// Opens the index that was closed before.
     func open(configured policy: CollisionPolicy? = nil) throws {
         index = try Self.open(
-            folder["index.sqlite"], levels, codes, policy ?? self.policy, background: background)
+            folder["index.sqlite"], levels, codes, policy ?? self.policy, background: background, compaction,
+            compactions)
     }
 
     /// Closes the index and opens it again, as a daemon does whose configuration names a policy.
@@ -147,3 +155,15 @@ final class IndexHarness {
 }
 
 func id(_ text: String) -> ItemID { ItemID(unchecked: Array(text.utf8)) }
+
+/// What an index reported about compactions of its journal.
+final class Compactions: Sendable {
+    private let results = Mutex<[Result<JournalCompaction, any Error>]>([])
+
+    func add(_ result: Result<JournalCompaction, any Error>) { results.withLock { $0.append(result) } }
+
+    var done: [JournalCompaction] { results.withLock { $0.compactMap { try? $0.get() } } }
+    var failures: [any Error] {
+        results.withLock { $0.compactMap { if case .failure(let error) = $0 { error } else { nil } } }
+    }
+}

@@ -13,7 +13,7 @@ final class AssignmentJournal: Sendable {
     private let state: Mutex<State>
 
     private struct State: Sendable {
-        /// The file at `path`.
+        /// The file at `path`; another one after a compaction.
         var file: OpenFile
         /// The last frame whose commit has happened. What comes after it belongs to no commit.
         var last: JournalPosition
@@ -27,7 +27,7 @@ final class AssignmentJournal: Sendable {
         state = Mutex(State(file: try OpenFile(path, .update), last: last))
     }
 
-    /// The file, for reading.
+    /// The file, for reading. A compaction puts another one in its place; this one stays as it is then.
     var file: OpenFile { state.withLock { $0.file } }
     /// The frame of the last commit that wrote one.
     var last: JournalPosition { state.withLock { $0.last } }
@@ -55,6 +55,12 @@ final class AssignmentJournal: Sendable {
     /// The commit of a frame has happened.
     func confirm(_ position: JournalPosition) {
         state.withLock { $0.last = position }
+        _checkInvariants()
+    }
+
+    /// Another file is at `path` now, with the same records up to the same commit.
+    func replace(by file: OpenFile, last: JournalPosition) {
+        state.withLock { $0 = State(file: file, last: last) }
         _checkInvariants()
     }
 

@@ -7,15 +7,18 @@ import Core
 final class IndexWriter: Sendable {
     private let index: IndexFile
     private let trie: IndexTrie
+    private let compactor: JournalCompactor
 
-    init(_ index: IndexFile, trie: IndexTrie) {
+    init(_ index: IndexFile, trie: IndexTrie, compactor: JournalCompactor) {
         self.index = index
         self.trie = trie
+        self.compactor = compactor
     }
 
     /// See `IdentifierIndex.apply`.
     func apply(_ chunk: Chunk, distances: any ItemDistances, rules: AssignmentRules, now: Int) throws -> Tally {
-        try index.lock.withLock {
+        let tally = try index.lock.withLock {
+            try compactor.confirmUsable()
             let applied = try index.store.write { database in
                 let writer = try ChunkWriter(
                     database, identity: index.identity, rules: rules, distances: distances, now: now)
@@ -26,6 +29,8 @@ final class IndexWriter: Sendable {
             trie.publish(applied.changes, commit: applied.commit)
             return applied.tally
         }
+        compactor.chunkApplied()
+        return tally
     }
 
     /// What a transaction did.
@@ -52,4 +57,7 @@ final class IndexWriter: Sendable {
         }
         return Applied(tally: tally, changes: record.changes, commit: commit, frame: frame)
     }
+
+    /// Ends a compaction of the journal that is under way. No chunk is applied after this.
+    func close() { compactor.close() }
 }
