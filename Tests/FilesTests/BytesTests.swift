@@ -12,7 +12,7 @@ import Testing
         #expect(writer.bytes == [1, 2, 3, 4, 0xfe, 0xff, 7])
     }
 
-    @Test("what is written is read, whatever comes after what", arguments: [UInt64(1), 2, 3])
+    @Test("numbers and bytes that are written in any order are read back", arguments: [UInt64(1), 2, 3])
     func roundTrip(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var writer = ByteWriter(capacity: 16)

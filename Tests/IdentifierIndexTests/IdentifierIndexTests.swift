@@ -211,7 +211,7 @@ struct IdentifierIndexTests {
     }
 
     @Test(arguments: [UInt64(11), 12, 13, 14, 15])
-    func `whatever comes and goes, no item changes its identifier and no identifier gets a second owner`(seed: UInt64)
+    func `as items come and go, no item changes its identifier and no identifier gets a second owner`(seed: UInt64)
         throws
     {
         let harness = try IndexHarness(levels: 3, codes: 4)

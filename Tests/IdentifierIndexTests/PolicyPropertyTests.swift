@@ -197,7 +197,7 @@ struct PolicyPropertyTests {
         }
         var next = 0
         var gone: [String] = []
-        // An empty index; then a chunk that is large beside the index; then ones that are not.
+        // An empty index; then a chunk that is large compared with the index; then ones that are not.
         for (new, changed) in [(9_000, 0), (2_000, 200), (1_000, 300), (1_000, 300)] {
             // Of those that are there, some go, some change, and some that went come back.
             let deleted = (0..<changed).map { "n\(next - 1 - 4 * $0)" }

@@ -120,7 +120,7 @@ struct PolicyTests {
         try harness.checkInvariants("given away")
     }
 
-    @Test func `an index keeps its policy, whatever is configured later`() throws {
+    @Test func `an index keeps its policy when another one is configured later`() throws {
         let harness = try IndexHarness(policy: .suffix)
         try harness.apply([("a", [1, 2, 3])])
         try harness.reopen(configured: .share)

@@ -52,7 +52,7 @@ package struct IndexRebuild: Sendable {
         }
         let store = try SQLiteStore(path: paths.rebuilt, settings: IndexFile.settings)
         let old = OldIndex(paths.database)
-        // An index keeps its policy, whatever is configured now.
+        // An index keeps its policy even if another one is configured now.
         let policy = JournalFormat.policy(paths.journal) ?? old.fact("policy").flatMap(CollisionPolicy.init)
         identity.policy = policy ?? identity.policy
         identity.arithmetic = old.fact("kernel")

@@ -39,11 +39,11 @@ extension JournalCompaction {
     }
 }
 
-/// Replaces the journal by a shorter one when most of its records are about identifiers that changed hands since.
+/// Replaces the journal by a shorter one when most of its records are about identifiers that were left or reassigned since.
 ///
 /// A new journal is written from a snapshot of the index, in the background, while chunks go on appending to the old one.
 /// Then the frames that came since are copied. Only for the last of them and for the replacement itself no chunk is
-/// applied. Decision 11 explains why the index and a journal agree whichever step is the last one.
+/// applied. Decision 11 explains why index and journal agree after a death at any step.
 final class JournalCompactor: Sendable {
     private let file: IndexFile
     private let settings: JournalCompaction.Settings
@@ -170,7 +170,7 @@ final class JournalCompactor: Sendable {
         }
     }
 
-    /// Puts the new journal in place and tells the index; no chunk is applied meanwhile.
+    /// Records the place of the last frame in the index and puts the new journal in place; no chunk is applied meanwhile.
     private func replace(by new: AtomicFile, _ copy: inout JournalCopy) throws {
         // After `close` the database is gone.
         if isClosing.load(ordering: .relaxed) { throw CancellationError() }

@@ -4,7 +4,7 @@ import GRDB
 import SQLiteStore
 import Core
 
-/// Which items have which identifiers, as a sum of hashes: the same in whatever order they are added.
+/// Which items have which identifiers, as a sum of hashes that does not depend on the order of adding.
 struct OwnerSum: Equatable, Sendable {
     private(set) var rows = 0
     private(set) var sum: UInt64 = 0

@@ -23,7 +23,7 @@ extension ChunkRows {
             tally.live += 1
             try upsert(item, codes: found.codes, status: status)
         case .noneFree:
-            // With an identifier the journal would show by itself that its tombstones are earlier ones.
+            // With an identifier the journal would show without this that its tombstones are earlier ones.
             if let demoted = decision.demoted {
                 record.stands(
                     demoted.codes, of: item.id, bucket: demoted.bucket, isDeleted: false, since: demoted.since)
