@@ -9,6 +9,8 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["CI"] == "true" ? [.treatAllWarnings(as: .error)] : [])
+    // Invariants of data structures, checked at every change: for tests, far too slow for anything else.
+    + (Context.environment["LETTER_INTERNAL_CHECKS"] != nil ? [.define("LETTER_INTERNAL_CHECKS")] : [])
 
 /// Small functions of Core, SQLiteStore and Numerics are called a hundred thousand times a second from other targets: in
 /// release builds the compiler may inline them there.
@@ -131,10 +133,10 @@ let package = Package(
         tests("TextEmbedding", ["Core", "TextEmbedding"]),
         tests("Catalog", ["Catalog", "Core"]),
         tests("Trie", ["Core", "Files", "Trie"]),
-        tests("SQLiteStore", ["Core", "SQLiteStore", grdb]),
+        tests("SQLiteStore", ["Core", "Files", "SQLiteStore", grdb]),
         .testTarget(
             name: "IdentifierIndexTests",
-            dependencies: ["Core", "IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", grdb],
+            dependencies: ["Core", "Files", "IdentifierIndex", "SQLiteStore", "TestSupport", "Trie", grdb],
             exclude: ["Fixtures"], swiftSettings: common),
         tests("Generations", ["Core", "Files", "Generations", "Tokenizer"]),
         tests("ControlAPI", ["ControlAPI", "Core"]),

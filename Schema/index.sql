@@ -4,22 +4,22 @@
 
 -- migration 1: items, identifiers, trie, collisions, tombstones, quarantine, history, cursor
 
--- What the index belongs to: generation, levels, codes, model (SHA-256), policy (for collisions: reassign, suffix or
--- share; from migration 3 on), kernel (of the BLAS that encoded; absent where that was not recorded).
--- And, changed by each transaction: commit (its number, and a number drawn at random for it), journal (that commit which
--- last wrote to index.journal, and where its frame begins and ends).
+-- What the index was made for: generation, levels, codes (of a level), model (SHA-256), policy (for collisions: reassign,
+-- suffix or share; from migration 3 on), kernel (the arithmetic that encoded; absent where that was not recorded).
+-- And, changed by transactions: commit (its number, and a random number drawn for it), journal (number and random number
+-- of the commit that last wrote to index.journal, and where its frame begins and ends).
 CREATE TABLE fact (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Every key of the catalog's `embeddings` that was seen, in the catalog's key order.
+-- Every item of the catalog's `embeddings`, in the catalog's key order.
 CREATE TABLE item (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 511),
     digest BLOB NOT NULL CHECK (length(digest) = 16),     -- of the record this row was made from (XXH3-128)
     codes BLOB,                                           -- its identifier; null: quarantined before it ever had one
-    natural BLOB,                                         -- codes that the tokenizer gives the vector as it is now
-    quantisation_error REAL,                              -- squared length of what the last level leaves
+    natural BLOB,                                         -- codes that the tokenizer gives its present embedding
+    quantisation_error REAL,                              -- squared length of the residual after the last level
     margin REAL,                                          -- smallest gap between nearest and second-nearest code
     status INTEGER NOT NULL CHECK (status IN (0, 1, 2)),  -- 0 live, 1 stale, 2 quarantined
     since INTEGER NOT NULL
@@ -31,7 +31,7 @@ CREATE TABLE identifier (
     item BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The trie's inner nodes, the last two levels excepted (migration 4), which are counted in `identifier`.
+-- The trie's inner nodes, except on the last two levels (migration 4), which are counted in `identifier`.
 CREATE TABLE trie_node (
     prefix BLOB NOT NULL,
     code INTEGER NOT NULL CHECK (code BETWEEN 0 AND 65535),
@@ -39,22 +39,22 @@ CREATE TABLE trie_node (
     PRIMARY KEY (prefix, code)
 ) STRICT, WITHOUT ROWID;
 
--- Items that could not have their natural codes, and how it was decided.
+-- Items that could not have their natural codes, and how the collision was resolved.
 CREATE TABLE collision (
     item BLOB NOT NULL PRIMARY KEY,
-    bucket BLOB NOT NULL,                                 -- the natural codes when it was decided
-    codes BLOB NOT NULL,                                  -- the codes given
-    rank INTEGER NOT NULL,                                -- how many nearer codes of the level were taken
+    bucket BLOB NOT NULL,                                 -- the natural codes at that time
+    codes BLOB NOT NULL,                                  -- the identifier assigned
+    rank INTEGER NOT NULL,                                -- how many nearer codes, smaller suffixes or earlier owners
     rule TEXT NOT NULL,                                   -- see CollisionRule
     since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX collision_bucket ON collision (bucket);
 
--- Identifiers of deleted items: given to no other item of this generation.
+-- Identifiers of deleted items: no other item of this generation gets them.
 CREATE TABLE tombstone (
     codes BLOB NOT NULL PRIMARY KEY,
     item BLOB NOT NULL,
-    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was given
+    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was assigned
     since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX tombstone_item ON tombstone (item);
@@ -67,7 +67,7 @@ CREATE TABLE quarantine (
     since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What happened to identifiers after they were first given.
+-- What happened to identifiers after they were first assigned.
 CREATE TABLE history (
     sequence INTEGER PRIMARY KEY,
     item BLOB NOT NULL,
@@ -78,7 +78,7 @@ CREATE TABLE history (
 ) STRICT;
 CREATE INDEX history_item ON history (item, sequence);
 
--- The version of the catalog that the rows answer; written in the transaction that makes it true.
+-- The version of the catalog that the rows correspond to; written in the transaction that makes it true.
 CREATE TABLE cursor (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     device INTEGER NOT NULL,
@@ -88,7 +88,7 @@ CREATE TABLE cursor (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Counts that would take a scan: live, stale, quarantined, collisions, tombstones.
+-- Counts that would otherwise need a scan: live, stale, quarantined, collisions, tombstones.
 CREATE TABLE tally (
     name TEXT NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL CHECK (value >= 0)
@@ -96,15 +96,15 @@ CREATE TABLE tally (
 INSERT INTO tally (name, value) VALUES
     ('live', 0), ('stale', 0), ('quarantined', 0), ('collisions', 0), ('tombstones', 0);
 
--- migration 2: where the catalog's change log stood at the cursor's version; null where it did not tell all of it
+-- migration 2: where the catalog's change log stood at the cursor's version; null where it did not record all of it
 
 ALTER TABLE cursor ADD COLUMN log_epoch BLOB CHECK (length(log_epoch) = 16);
 ALTER TABLE cursor ADD COLUMN log_sequence INTEGER;
 ALTER TABLE cursor ADD COLUMN log_nonce INTEGER;
 
--- migration 3: collision policies; history says also `reassigned` (edited, with a new identifier) and `given_away`
+-- migration 3: collision policies; history has also `reassigned` (edited, with a new identifier) and `given_away`
 
--- An index made before there was a choice.
+-- An index made before there was a choice of policies.
 INSERT INTO fact (name, value) SELECT 'policy', 'reassign' WHERE EXISTS (SELECT 1 FROM fact);
 
 -- The trie's leaves under policy `share`, where `identifier` stays empty. Under `suffix` the codes of `identifier` and
@@ -115,14 +115,14 @@ CREATE TABLE shared_identifier (
     PRIMARY KEY (codes, item)
 ) STRICT, WITHOUT ROWID;
 
--- Identifiers that items left. Those of `share` keep nobody away; others are given to no other item, unless the
--- configuration says after how long. An edited item may have left more than one.
+-- Identifiers that items left. Those of `share` block no item; others go to no other item, unless the configuration says
+-- after how long they may. An edited item may have left more than one.
 CREATE TABLE tombstone_of_policy (
     codes BLOB NOT NULL,
     item BLOB NOT NULL,
-    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was given
+    bucket BLOB NOT NULL,                                 -- natural codes when the identifier was assigned
     since INTEGER NOT NULL,
-    deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),   -- 1: the item's last one; 0: it was edited
+    deleted INTEGER NOT NULL CHECK (deleted IN (0, 1)),   -- 1: the item's last one; 0: the item was edited
     PRIMARY KEY (codes, item)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO tombstone_of_policy (codes, item, bucket, since, deleted)

@@ -1,20 +1,6 @@
 package import Core
 
-/// The status of an item in a generation.
-package enum ItemStatus: String, Codable, Sendable, CaseIterable {
-    /// It has an identifier, computed from its present embedding.
-    case live
-    /// It has an identifier, computed from an embedding that has changed since.
-    case stale
-    /// Its record cannot be encoded; it has no identifier, or keeps its last one.
-    case quarantined
-    /// It was deleted from the catalog; its identifier is a tombstone.
-    case deleted
-    /// The generation has never had it.
-    case unknown
-}
-
-/// The answer about one item; one element of a look-up's answer.
+/// What is known of one item; one element of a lookup's answer.
 package struct ItemAnswer: Sendable, Hashable {
     package var item: ItemID
     /// Its identifier; nil when it has none.

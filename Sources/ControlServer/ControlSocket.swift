@@ -78,6 +78,8 @@ package final class ControlSocket: Sendable {
             unlink(path)
             if let socket = $0.socket { Glibc.close(socket) }
             $0.socket = nil
+            // A child that another thread has just forked still holds the descriptor until it executes its program.
+            flock($0.lock, LOCK_UN)
             Glibc.close($0.lock)
         }
     }

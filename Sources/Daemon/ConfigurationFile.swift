@@ -32,7 +32,7 @@ package struct ConfigurationFile: Sendable, Equatable {
     /// Reads a YAML file.
     ///
     /// - Throws: `daemon.bad_configuration` with the line, for what is no YAML, for a name that is not known, so that a
-    ///   misspelt one is not passed over, and for a value that is not possible; `FilesFailure`.
+    ///   misspelt one is not passed over, and for a value that is not possible; `FilesError`.
     package init(path: String) throws {
         let bytes = try FileSystem.read(path, limit: 1 << 20)
         try self.init(yaml: String(decoding: bytes, as: UTF8.self), path: path)

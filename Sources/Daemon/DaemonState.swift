@@ -52,11 +52,13 @@ final class DaemonState: Sendable {
         case arithmetic(Int)
         /// A generation's trie in memory.
         case trie(Int)
+        /// The compaction of a generation's journal.
+        case journal(Int)
 
         /// Whether something does not work.
         var isDegrading: Bool {
             switch self {
-            case .catalog, .generation, .trie: true
+            case .catalog, .generation, .trie, .journal: true
             case .fit, .arithmetic: false
             }
         }
@@ -117,7 +119,9 @@ final class DaemonState: Sendable {
     /// Forgets the problems of a generation that is not at work.
     func clear(_ number: Int) {
         change { state in
-            for source: ProblemSource in [.generation(number), .fit(number), .arithmetic(number), .trie(number)] {
+            for source: ProblemSource in [
+                .generation(number), .fit(number), .arithmetic(number), .trie(number), .journal(number),
+            ] {
                 state.problems[source] = nil
             }
         }

@@ -1,10 +1,10 @@
 import Core
 
-/// Makes a directory that appears whole under its name or not at all, whatever dies.
+/// Makes a directory that appears under its name complete or not at all, even after a crash or a power loss.
 ///
-/// Files are written into a temporary directory beside the target. `publish()` then syncs the files, syncs the
-/// directory, renames it without replacing, and syncs the parent. Unpublished, the temporary directory is removed when
-/// the publisher goes.
+/// Files are written into a temporary directory next to the target. `publish()` then syncs the files, syncs the
+/// directory, renames it without replacing anything, and syncs the parent. Unpublished, the temporary directory is
+/// removed when the publisher goes.
 ///
 /// ```swift
 /// let publisher = try DirectoryPublisher(target: "models/7")
@@ -18,28 +18,29 @@ package final class DirectoryPublisher {
     package let temporary: String
     private var published = false
 
-    /// Makes the temporary directory; directories above the target are made where missing.
+    /// Makes the temporary directory, and the directories above the target where they are missing.
     ///
-    /// - Throws: `FilesFailure` (`files.exists`) if something is at `target`.
+    /// - Throws: `FilesError` (`files.exists`) if something is at `target`.
     package init(target: String) throws {
         guard !FileSystem.exists(target) else {
-            throw FilesFailure(
-                "exists", .conflict, "\(target) exists already", remedy: "Choose another path, or remove what is there."
-            )
+            throw FilesError(
+                .exists, "\(target) exists already", remedy: "Choose another path, or remove what is there.")
         }
         try FileSystem.makeDirectory(FileSystem.parent(of: target), parents: true)
-        let temporary = try FileSystem.temporaryName(beside: target)
+        let temporary = try FileSystem.temporaryName(nextTo: target)
         try FileSystem.makeDirectory(temporary)
         self.target = target
         self.temporary = temporary
     }
 
     deinit {
-        // Best effort: a leftover is hidden and harmless, and a deinit has nobody to tell.
+        // Best effort: a leftover is hidden and does no harm, and a deinit cannot report a failure.
         if !published { try? FileSystem.removeTree(temporary) }
     }
 
-    /// Writes one file into the directory to be; durable after `publish()`.
+    /// Writes one file into the future directory; durable after `publish()`.
+    ///
+    /// - Throws: `FilesError`.
     package func write(_ name: String, _ bytes: some Collection<UInt8>) throws {
         let file = try OpenFile("\(temporary)/\(name)", .create)
         try file.write(bytes)
@@ -47,7 +48,7 @@ package final class DirectoryPublisher {
 
     /// Makes the directory appear. Every plain file directly in it is synced first.
     ///
-    /// - Throws: `FilesFailure`; `files.exists` if another made the target meanwhile.
+    /// - Throws: `FilesError`; `files.exists` if another process has made the target in the meantime.
     package func publish() throws {
         for name in try FileSystem.list(temporary) where !FileSystem.isDirectory("\(temporary)/\(name)") {
             try OpenFile("\(temporary)/\(name)", .read).sync()

@@ -12,7 +12,7 @@ package enum ElementType: String, Sendable, CaseIterable {
         }
     }
 
-    /// These bytes as Float; doubles and wide integers are rounded. O(n).
+    /// These bytes as Float; doubles and integers that Float cannot hold are rounded. O(n).
     ///
     /// - Precondition: the count of bytes is a multiple of `size`.
     package func floats(_ bytes: ArraySlice<UInt8>) -> [Float] {
@@ -35,7 +35,7 @@ package enum ElementType: String, Sendable, CaseIterable {
         }
     }
 
-    /// These bytes as integers, or nil if this is no integer format. O(n).
+    /// These bytes as integers, or nil if this is not an integer format. O(n).
     package func integers(_ bytes: ArraySlice<UInt8>) -> [Int]? {
         bytes.withUnsafeBytes { raw in
             switch self {
@@ -52,7 +52,7 @@ package enum ElementType: String, Sendable, CaseIterable {
         T(littleEndian: raw.loadUnaligned(fromByteOffset: index * MemoryLayout<T>.size, as: T.self))
     }
 
-    /// IEEE half precision, by its bits, as Float; exact.
+    /// An IEEE half-precision number, given by its bits, as Float; exact.
     package static func widen(_ half: UInt16) -> Float {
         let sign = UInt32(half & 0x8000) << 16
         let exponent = UInt32(half >> 10) & 0x1f

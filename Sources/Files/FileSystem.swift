@@ -2,37 +2,27 @@ import CLinux
 import Core
 import Glibc
 
-/// Whole-file operations. Errors are `FilesFailure`; nothing here uses Foundation.
+/// Whole-file operations. Errors are `FilesError`; nothing here uses Foundation.
 package enum FileSystem {
-    /// The bytes of a file of at most `limit` bytes.
+    /// The bytes of a file of at most `limit` bytes. O(size).
     ///
-    /// - Throws: `FilesFailure` (`files.too_large`) before anything is allocated if it is larger.
+    /// - Throws: `FilesError`; `files.too_large`, before anything is allocated, if it is larger.
     package static func read(_ path: String, limit: Int) throws -> [UInt8] {
         let file = try OpenFile(path, .read)
         let size = try file.size()
         guard size <= limit else {
-            throw FilesFailure(
-                "too_large", .invalid, "\(path) has \(size) bytes; at most \(limit) are read",
-                remedy: "Check that it is the file you mean.")
+            throw FilesError(
+                .tooLarge, "\(path) has \(size) bytes; at most \(limit) are read",
+                remedy: "Check that it is the right file.")
         }
         return try file.read(at: 0, count: size)
     }
 
-    /// Puts these bytes at `path`, replacing what is there: whole and on the disk, or not at all.
+    /// Puts these bytes at `path`, replacing what is there; see `AtomicFile`.
     ///
-    /// Writes a temporary file beside it, syncs it, renames it, syncs the directory.
+    /// - Throws: `FilesError`; what was there stays as it is then.
     package static func replace(_ path: String, with bytes: some Collection<UInt8>) throws {
-        let temporary = try temporaryName(beside: path)
-        do {
-            let file = try OpenFile(temporary, .create)
-            try file.write(bytes)
-            try file.sync()
-            guard Glibc.rename(temporary, path) == 0 else { throw FilesFailure.system("rename to", path, errno: errno) }
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-        try syncDirectory(parent(of: path))
+        try AtomicFile.write(path) { try $0.write(bytes) }
     }
 
     /// Whether anything is at `path`, a dangling link included.
@@ -47,8 +37,10 @@ package enum FileSystem {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Makes a directory, and with `parents` those above it; one that is there is no error then, and a new one is on the
+    /// Makes a directory. With `parents`, also those above it: an existing one is no error then, and a new one is on the
     /// disk when this returns.
+    ///
+    /// - Throws: `FilesError`.
     package static func makeDirectory(_ path: String, parents: Bool = false, mode: UInt32 = 0o755) throws {
         if mkdir(path, mode) == 0 {
             if parents { try syncDirectory(parent(of: path)) }
@@ -60,12 +52,14 @@ package enum FileSystem {
             try makeDirectory(parent(of: path), parents: true, mode: mode)
             return try makeDirectory(path, parents: true, mode: mode)
         }
-        throw FilesFailure.system("make the directory", path, errno: number)
+        throw FilesError.system("make the directory", path, errno: number)
     }
 
-    /// Names in a directory, sorted by their bytes, without `.` and `..`.
+    /// Names in a directory, sorted by their bytes, without `.` and `..`. O(n log n).
+    ///
+    /// - Throws: `FilesError`.
     package static func list(_ path: String) throws -> [String] {
-        guard let directory = opendir(path) else { throw FilesFailure.system("list", path, errno: errno) }
+        guard let directory = opendir(path) else { throw FilesError.system("list", path, errno: errno) }
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
@@ -77,38 +71,46 @@ package enum FileSystem {
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    /// Removes a file, or a directory and all in it; what is not there is no error. Links are removed, not followed.
+    /// Removes a file, or a directory and everything in it; a missing one is no error. Links are removed, not followed.
+    ///
+    /// - Throws: `FilesError`.
     package static func removeTree(_ path: String) throws {
         var status = stat()
         guard lstat(path, &status) == 0 else {
             if errno == ENOENT { return }
-            throw FilesFailure.system("examine", path, errno: errno)
+            throw FilesError.system("examine", path, errno: errno)
         }
         if status.st_mode & S_IFMT == S_IFDIR {
             for name in try list(path) { try removeTree("\(path)/\(name)") }
-            guard rmdir(path) == 0 || errno == ENOENT else { throw FilesFailure.system("remove", path, errno: errno) }
+            guard rmdir(path) == 0 || errno == ENOENT else { throw FilesError.system("remove", path, errno: errno) }
         } else {
-            guard unlink(path) == 0 || errno == ENOENT else { throw FilesFailure.system("remove", path, errno: errno) }
+            guard unlink(path) == 0 || errno == ENOENT else { throw FilesError.system("remove", path, errno: errno) }
         }
     }
 
     /// Waits until the names in a directory are on the disk.
+    ///
+    /// - Throws: `FilesError`; `files.sync_failed` is final, as it is for a file.
     package static func syncDirectory(_ path: String) throws {
-        guard let descriptor = retrying({ open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }) else {
-            throw FilesFailure.system("open", path, errno: errno)
+        guard let descriptor = SystemCall.retrying({ open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }) else {
+            throw FilesError.system("open", path, errno: errno)
         }
         defer { close(descriptor) }
-        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.sync(path, errno: errno) }
+        guard SystemCall.retrying({ fsync(descriptor) }) != nil else { throw FilesError.sync(path, errno: errno) }
     }
 
-    /// Renames, and fails (`files.exists`) where `to` is there already. Syncs nothing.
+    /// Renames without replacing. Syncs nothing.
+    ///
+    /// - Throws: `FilesError`; `files.exists` if something is at `to`.
     package static func renameNew(_ from: String, to: String) throws {
-        guard letter_rename_new(from, to) == 0 else { throw FilesFailure.system("rename to", to, errno: errno) }
+        guard letter_rename_new(from, to) == 0 else { throw FilesError.system("rename to", to, errno: errno) }
     }
 
-    /// Renames, replacing what is at `to`, and makes sure that the directory's names are on the disk.
+    /// Renames, replacing what is at `to`; the new name is on the disk when this returns.
+    ///
+    /// - Throws: `FilesError`.
     package static func rename(_ from: String, to: String) throws {
-        guard Glibc.rename(from, to) == 0 else { throw FilesFailure.system("rename to", to, errno: errno) }
+        guard Glibc.rename(from, to) == 0 else { throw FilesError.system("rename to", to, errno: errno) }
         try syncDirectory(parent(of: to))
     }
 
@@ -120,10 +122,13 @@ package enum FileSystem {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
-    /// Removes what a process that was killed left of a file or directory that was to become `path`. Another process that
-    /// is making `path` at this moment would lose it.
+    /// Removes the temporary files and directories that a killed process left while making `path`.
+    ///
+    /// A process that is making `path` at this moment would lose its work.
+    ///
+    /// - Throws: `FilesError`.
     package static func removeLeftovers(of path: String) throws {
-        let stem = temporaryStem(beside: path)
+        let stem = temporaryStem(nextTo: path)
         guard exists(stem.directory) else { return }
         for name in try list(stem.directory) where name.hasPrefix(stem.prefix) && name.hasSuffix(".tmp") {
             let token = name.dropFirst(stem.prefix.count).dropLast(4)
@@ -132,20 +137,20 @@ package enum FileSystem {
         }
     }
 
-    private static func temporaryStem(beside path: String) -> (directory: String, prefix: String) {
+    private static func temporaryStem(nextTo path: String) -> (directory: String, prefix: String) {
         var trimmed = Substring(path)
         while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
         return (parent(of: path), ".\((trimmed.split(separator: "/").last ?? "file").prefix(100)).")
     }
 
-    /// A name not yet taken, hidden, in the same directory, for what is renamed to `path` later.
-    static func temporaryName(beside path: String) throws -> String {
-        let stem = temporaryStem(beside: path)
+    /// A hidden name in the same directory that is not in use, for what is later renamed to `path`.
+    static func temporaryName(nextTo path: String) throws -> String {
+        let stem = temporaryStem(nextTo: path)
         for _ in 0..<100 {
             let token = String(UInt64.random(in: .min ... .max), radix: 36)
             let candidate = "\(stem.directory)/\(stem.prefix)\(token).tmp"
             if !exists(candidate) { return candidate }
         }
-        throw FilesFailure("no_name", .unavailable, "no temporary name beside \(path)", remedy: "Tidy the directory.")
+        throw FilesError(.noName, "no temporary name is free next to \(path)", remedy: "Remove old `.tmp` files.")
     }
 }

@@ -1,6 +1,7 @@
-/// A NumPy array file (.npy, versions 1 to 3), little-endian and row by row, read by ranges of rows.
+/// A NumPy array file (.npy, versions 1 to 3), little-endian and stored row by row, read by ranges of rows.
 ///
-/// One dimension counts as a column. Reading is by `pread`, so a file cut short while open gives an error, not a signal.
+/// An array of one dimension counts as one column. Reading is by `pread`, so a file that is truncated while it is open
+/// gives an error, not a signal.
 package final class NumPyFile: Sendable {
     /// Format of the elements.
     package let element: ElementType
@@ -11,36 +12,37 @@ package final class NumPyFile: Sendable {
     private let file: OpenFile
     private let start: Int
 
-    /// Path, for messages.
+    /// Path of the file, for messages.
     package var path: String { file.path }
 
     /// Opens a file and checks its header against its size.
     ///
-    /// - Throws: `FilesFailure` for what is not .npy, is damaged, big-endian, column by column, of another element
-    ///   format, or has no or more than two dimensions.
+    /// - Throws: `FilesError` if it is not a .npy file or is damaged, or if its array is big-endian, stored column by
+    ///   column, of an element format that is not supported, or has neither one nor two dimensions.
     package init(_ path: String) throws {
         let file = try OpenFile(path, .read)
         let size = try file.size()
-        guard size >= 10 else { throw FilesFailure.damaged(path, "too short for a .npy file") }
+        guard size >= 10 else { throw FilesError.damaged(path, "too short for a .npy file") }
         let lead = try file.read(at: 0, count: min(12, size))
         guard Array(lead[..<6]) == [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59] else {
-            throw FilesFailure.damaged(path, "not a .npy file: the first bytes are not \\x93NUMPY")
+            throw FilesError.damaged(path, "not a .npy file: the first bytes are not \\x93NUMPY")
         }
-        let wide = lead[6] != 1
-        guard (1...3).contains(lead[6]), !wide || lead.count == 12 else {
-            throw FilesFailure.damaged(path, "unknown .npy version \(lead[6]).\(lead[7])")
+        var reader = ByteReader(lead, at: 8)
+        // Version 1 has two bytes for the length of the header, later ones four.
+        let announced =
+            lead[6] == 1 ? reader.number(UInt16.self).map(Int.init) : reader.number(UInt32.self).map(Int.init)
+        guard (1...3).contains(lead[6]), let length = announced else {
+            throw FilesError.damaged(path, "unknown .npy version \(lead[6]).\(lead[7])")
         }
-        let length = (wide ? [8, 9, 10, 11] : [8, 9]).enumerated()
-            .reduce(0) { $0 | Int(lead[$1.element]) << (8 * $1.offset) }
-        let begin = wide ? 12 : 10
+        let begin = reader.position
         guard length <= 1 << 20, length <= size - begin else {
-            throw FilesFailure.damaged(path, "the header says it has \(length) bytes")
+            throw FilesError.damaged(path, "its header announces \(length) bytes")
         }
         let header = try NumPyHeader(try file.read(at: begin, count: length), path: path)
         let (elements, overflow) = header.rows.multipliedReportingOverflow(by: header.columns)
         let (bytes, overflow2) = elements.multipliedReportingOverflow(by: header.element.size)
         guard !overflow, !overflow2, bytes == size - begin - length else {
-            throw FilesFailure.damaged(
+            throw FilesError.damaged(
                 path,
                 "\(header.rows) × \(header.columns) elements of \(header.element.size) bytes do not fill "
                     + "\(size - begin - length) bytes")
@@ -52,8 +54,9 @@ package final class NumPyFile: Sendable {
         self.start = begin + length
     }
 
-    /// The elements of these rows as Float, row by row. O(elements).
+    /// The elements of these rows as Float, (rows of the range, `columns`), row-major. O(elements).
     ///
+    /// - Throws: `FilesError`.
     /// - Precondition: the range is within `0..<rows`.
     package func floats(_ range: Range<Int>) throws -> [Float] {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows out of range")
@@ -66,22 +69,27 @@ package final class NumPyFile: Sendable {
         }
     }
 
-    /// All elements as Float, row by row.
+    /// All elements as Float, (`rows`, `columns`), row-major. O(elements).
+    ///
+    /// - Throws: `FilesError`.
     package func floats() throws -> [Float] { try floats(0..<rows) }
 
-    /// The bytes of these rows as they are in the file.
+    /// The bytes of these rows as they are in the file. O(bytes).
+    ///
+    /// - Precondition: the range is within `0..<rows`.
+    /// - Throws: `FilesError`.
     package func bytes(_ range: Range<Int>) throws -> [UInt8] {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows out of range")
         let row = columns * element.size
         return try file.read(at: start + range.lowerBound * row, count: range.count * row)
     }
 
-    /// All elements as integers.
+    /// All elements as integers, (`rows`, `columns`), row-major. O(elements).
     ///
-    /// - Throws: `FilesFailure` if the elements are not integers.
+    /// - Throws: `FilesError` if the elements are not integers.
     package func integers() throws -> [Int] {
         guard let values = element.integers(try bytes(0..<rows)[...]) else {
-            throw FilesFailure.damaged(path, "its elements are \(element.rawValue), not integers")
+            throw FilesError.damaged(path, "its elements are \(element.rawValue), not integers")
         }
         return values
     }
@@ -90,12 +98,18 @@ package final class NumPyFile: Sendable {
 // MARK: - Writing
 
 extension NumPyFile {
-    /// Writes a rows × columns array of float32 at `path`, replacing what is there, durably.
+    /// Writes a (rows, `columns`) array of float32 at `path`, replacing what is there, durably.
+    ///
+    /// - Precondition: the values fill whole rows.
+    /// - Throws: `FilesError`.
     package static func write(_ path: String, _ values: [Float], columns: Int) throws {
         try FileSystem.replace(path, with: image("<f4", count: values.count, columns, [UInt8](littleEndian: values)))
     }
 
-    /// Writes a rows × columns array of int32 at `path`, replacing what is there, durably.
+    /// Writes a (rows, `columns`) array of int32 at `path`, replacing what is there, durably.
+    ///
+    /// - Precondition: the values fill whole rows.
+    /// - Throws: `FilesError`.
     package static func write(_ path: String, _ values: [Int32], columns: Int) throws {
         try FileSystem.replace(path, with: image("<i4", count: values.count, columns, [UInt8](littleEndian: values)))
     }
@@ -103,7 +117,7 @@ extension NumPyFile {
     private static func image(_ descr: String, count: Int, _ columns: Int, _ data: [UInt8]) -> [UInt8] {
         precondition(columns > 0 && count % columns == 0, "the values do not fill rows")
         var header = "{'descr': '\(descr)', 'fortran_order': False, 'shape': (\(count / columns), \(columns)), }"
-        // Magic, version and length take 10 bytes; the whole is a multiple of 64 and ends a line.
+        // Magic, version and length take 10 bytes; with the header they fill a multiple of 64 and end with a newline.
         while (header.utf8.count + 11) % 64 != 0 { header += " " }
         header += "\n"
         let length = header.utf8.count

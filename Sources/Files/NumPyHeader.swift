@@ -22,12 +22,12 @@ struct NumPyHeader {
             switch key {
             case "descr":
                 guard scanner.peek() == UInt8(ascii: "'") || scanner.peek() == UInt8(ascii: "\"") else {
-                    throw FilesFailure.damaged(path, "its elements are records; plain numbers are needed")
+                    throw FilesError.damaged(path, "its elements are records; plain numbers are needed")
                 }
                 descr = try scanner.string()
             case "fortran_order": fortran = try scanner.boolean()
             case "shape": shape = try scanner.tuple()
-            default: throw FilesFailure.damaged(path, "unknown key '\(key.prefix(40))' in the .npy header")
+            default: throw FilesError.damaged(path, "unknown key '\(key.prefix(40))' in the .npy header")
             }
             if !scanner.take(",") {
                 try scanner.expect("}")
@@ -35,22 +35,22 @@ struct NumPyHeader {
             }
         }
         guard let descr, let fortran, let shape else {
-            throw FilesFailure.damaged(path, "the .npy header lacks descr, fortran_order or shape")
+            throw FilesError.damaged(path, "the .npy header lacks descr, fortran_order or shape")
         }
         guard let element = Self.formats[descr] else {
             let order = descr.hasPrefix(">") ? "big-endian " : ""
-            throw FilesFailure(
-                "element_type", .invalid, "\(path): \(order)elements of type '\(descr.prefix(40))' are not read",
+            throw FilesError(
+                .elementType, "\(path): \(order)elements of type '\(descr.prefix(40))' are not supported",
                 remedy: "Save it as float32: numpy.save(path, array.astype('<f4')).")
         }
         guard !fortran || shape.count == 1 else {
-            throw FilesFailure(
-                "column_order", .invalid, "\(path) is stored column by column (fortran_order)",
+            throw FilesError(
+                .columnOrder, "\(path) is stored column by column (fortran_order)",
                 remedy: "Save it row by row: numpy.save(path, numpy.ascontiguousarray(array)).")
         }
         guard (1...2).contains(shape.count) else {
-            throw FilesFailure(
-                "dimensions", .invalid, "\(path) has \(shape.count) dimensions", remedy: "Give an array of 1 or 2.")
+            throw FilesError(
+                .dimensions, "\(path) has \(shape.count) dimensions", remedy: "Give an array of 1 or 2.")
         }
         self.element = element
         rows = shape[0]
@@ -58,7 +58,7 @@ struct NumPyHeader {
     }
 }
 
-/// Reads the few Python literals that a header has.
+/// Reads the few kinds of Python literals that occur in a header.
 private struct Scanner {
     let bytes: [UInt8]
     let path: String
@@ -77,16 +77,16 @@ private struct Scanner {
 
     mutating func expect(_ character: UnicodeScalar) throws {
         guard take(character) else {
-            throw FilesFailure.damaged(path, "the .npy header lacks '\(character)' at byte \(position)")
+            throw FilesError.damaged(path, "the .npy header lacks '\(character)' at byte \(position)")
         }
     }
 
     mutating func string() throws -> String {
         guard let quote = peek(), quote == UInt8(ascii: "'") || quote == UInt8(ascii: "\"") else {
-            throw FilesFailure.damaged(path, "the .npy header lacks a quote at byte \(position)")
+            throw FilesError.damaged(path, "the .npy header lacks a quote at byte \(position)")
         }
         guard let end = bytes[(position + 1)...].firstIndex(of: quote) else {
-            throw FilesFailure.damaged(path, "a string in the .npy header has no end")
+            throw FilesError.damaged(path, "a string in the .npy header has no end")
         }
         defer { position = end + 1 }
         return String(decoding: bytes[(position + 1)..<end], as: UTF8.self)
@@ -100,7 +100,7 @@ private struct Scanner {
                 return value
             }
         }
-        throw FilesFailure.damaged(path, "fortran_order is neither True nor False")
+        throw FilesError.damaged(path, "fortran_order is neither True nor False")
     }
 
     mutating func tuple() throws -> [Int] {
@@ -113,7 +113,7 @@ private struct Scanner {
                 position += 1
             }
             guard let value = Int(String(decoding: digits, as: UTF8.self)), values.count < 32 else {
-                throw FilesFailure.damaged(path, "a size in the shape of the .npy header is no number")
+                throw FilesError.damaged(path, "a size in the shape of the .npy header is not a number")
             }
             values.append(value)
             if !take(",") {

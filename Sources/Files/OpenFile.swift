@@ -1,49 +1,39 @@
 import Glibc
 import Core
 
-/// Calls until the answer is not EINTR: the one place where interrupted system calls are repeated.
-///
-/// - Returns: the call's result, or nil and `errno` is as the call left it.
-func retrying<Result: SignedInteger>(_ call: () -> Result) -> Result? {
-    while true {
-        let result = call()
-        if result != -1 { return result }
-        if errno != EINTR { return nil }
-    }
-}
-
 /// An open file; closed when the last reference goes.
 ///
 /// Sendable because it holds only a descriptor that never changes: `pread` and `pwrite` take their own offsets.
 package final class OpenFile: Sendable {
-    /// Path it was opened by, for messages.
+    /// The name of the file in messages.
     package let path: String
     private let descriptor: Int32
 
     /// How a file is opened.
     package enum Mode: Sendable {
-        /// Read what is there.
+        /// Read an existing file.
         case read
-        /// Make a new file for writing; one that is there already is an error.
+        /// Make a new file, for reading and writing; an existing one is an error.
         case create
-        /// Read and write what is there, made empty if it is not.
+        /// Read and write an existing file, or a new empty one.
         case update
     }
 
     /// Opens a file, close-on-exec.
     ///
-    /// - Throws: `FilesFailure` with what the system said.
-    package init(_ path: String, _ mode: Mode) throws {
+    /// - Parameter name: what messages call it, if not by `path`.
+    /// - Throws: `FilesError` with what the system reported.
+    package init(_ path: String, _ mode: Mode, named name: String? = nil) throws {
         let flags =
             switch mode {
             case .read: O_RDONLY | O_CLOEXEC
-            case .create: O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
+            case .create: O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
             case .update: O_RDWR | O_CREAT | O_CLOEXEC
             }
-        guard let descriptor = retrying({ open(path, flags, 0o644) }) else {
-            throw FilesFailure.system("open", path, errno: errno)
+        guard let descriptor = SystemCall.retrying({ open(path, flags, 0o644) }) else {
+            throw FilesError.system("open", path, errno: errno)
         }
-        self.path = path
+        self.path = name ?? path
         self.descriptor = descriptor
     }
 
@@ -51,35 +41,31 @@ package final class OpenFile: Sendable {
 
     /// Size in bytes.
     ///
-    /// - Throws: `FilesFailure` if it is not a regular file.
+    /// - Throws: `FilesError` if it is not a regular file.
     package func size() throws -> Int {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw FilesFailure.system("examine", path, errno: errno) }
+        guard fstat(descriptor, &status) == 0 else { throw FilesError.system("examine", path, errno: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw FilesFailure("not_a_file", .invalid, "\(path) is not a regular file", remedy: "Name a regular file.")
+            throw FilesError(.notAFile, "\(path) is not a regular file", remedy: "Name a regular file.")
         }
         return Int(status.st_size)
     }
 
     /// Fills `buffer` from the bytes at `offset`.
     ///
-    /// - Throws: `FilesFailure` where the file ends first.
+    /// - Throws: `FilesError` where the file ends first.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws {
         guard let base = buffer.baseAddress else { return }
-        var done = 0
-        while done < buffer.count {
-            let part = min(buffer.count - done, 1 << 30)
-            guard let count = retrying({ pread(descriptor, base + done, part, off_t(offset + done)) }) else {
-                throw FilesFailure.system("read", path, errno: errno)
-            }
-            guard count > 0 else { throw FilesFailure.damaged(path, "the file ends at byte \(offset + done)") }
-            done += count
+        try transfer("read", buffer.count) { done, most in
+            let count = SystemCall.retrying { pread(descriptor, base + done, most, off_t(offset + done)) }
+            guard count != 0 else { throw FilesError.damaged(path, "the file ends at byte \(offset + done)") }
+            return count
         }
     }
 
     /// `count` bytes at `offset`. O(count).
     ///
-    /// - Throws: `FilesFailure` where the file ends first.
+    /// - Throws: `FilesError` where the file ends first.
     package func read(at offset: Int, count: Int) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialised in
             try read(
@@ -90,6 +76,8 @@ package final class OpenFile: Sendable {
     }
 
     /// Appends all of these bytes at the file's position.
+    ///
+    /// - Throws: `FilesError`; some of the bytes may have been written.
     package func write(_ bytes: some Collection<UInt8>) throws {
         if try bytes.withContiguousStorageIfAvailable({ try write(UnsafeRawBufferPointer($0)) }) == nil {
             let copy = Array(bytes)
@@ -97,42 +85,52 @@ package final class OpenFile: Sendable {
         }
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
+    private func write(_ bytes: UnsafeRawBufferPointer) throws {
         guard let base = bytes.baseAddress else { return }
-        var done = 0
-        while done < bytes.count {
-            let part = min(bytes.count - done, 1 << 30)
-            guard let count = retrying({ Glibc.write(descriptor, base + done, part) }) else {
-                throw FilesFailure.system("write", path, errno: errno)
-            }
-            done += count
+        try transfer("write", bytes.count) { done, most in
+            SystemCall.retrying { Glibc.write(descriptor, base + done, most) }
         }
     }
 
     /// Writes all of these bytes at `offset`.
+    ///
+    /// - Throws: `FilesError`; some of the bytes may have been written.
     package func write(_ bytes: [UInt8], at offset: Int) throws {
         try bytes.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress else { return }
-            var done = 0
-            while done < buffer.count {
-                let part = min(buffer.count - done, 1 << 30)
-                guard let count = retrying({ pwrite(descriptor, base + done, part, off_t(offset + done)) }) else {
-                    throw FilesFailure.system("write", path, errno: errno)
-                }
-                done += count
+            try transfer("write", buffer.count) { done, most in
+                SystemCall.retrying { pwrite(descriptor, base + done, most, off_t(offset + done)) }
             }
         }
     }
 
-    /// Cuts the file off at `size`.
-    package func truncate(to size: Int) throws {
-        guard retrying({ ftruncate(descriptor, off_t(size)) }) != nil else {
-            throw FilesFailure.system("truncate", path, errno: errno)
+    /// Repeats a call that may move fewer bytes than asked until `count` are moved.
+    ///
+    /// - Parameter call: gets the number of bytes already moved and the most to move now, which stays below the limit of
+    ///   a single call; returns how many it moved, or nil with `errno`.
+    private func transfer(_ operation: String, _ count: Int, _ call: (_ done: Int, _ most: Int) throws -> Int?) throws {
+        var done = 0
+        while done < count {
+            guard let moved = try call(done, min(count - done, 1 << 30)) else {
+                throw FilesError.system(operation, path, errno: errno)
+            }
+            done += moved
         }
     }
 
-    /// Waits until what was written is on the disk. A failure is final: it must not be tried again.
+    /// Cuts the file off at `size`.
+    ///
+    /// - Throws: `FilesError`.
+    package func truncate(to size: Int) throws {
+        guard SystemCall.retrying({ ftruncate(descriptor, off_t(size)) }) != nil else {
+            throw FilesError.system("truncate", path, errno: errno)
+        }
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// - Throws: `files.sync_failed`, which is final: a second try may succeed although the data is lost.
     package func sync() throws {
-        guard retrying({ fsync(descriptor) }) != nil else { throw FilesFailure.sync(path, errno: errno) }
+        guard SystemCall.retrying({ fsync(descriptor) }) != nil else { throw FilesError.sync(path, errno: errno) }
     }
 }

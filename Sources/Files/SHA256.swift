@@ -1,4 +1,4 @@
-/// SHA-256 of FIPS 180-4; here so that checking a file needs no library.
+/// SHA-256 as FIPS 180-4 defines it; written here because the alternative is a dependency on BoringSSL.
 package struct SHA256 {
     private var state: [UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
@@ -7,16 +7,17 @@ package struct SHA256 {
     private var pending: [UInt8] = []
     private var length: UInt64 = 0
 
+    /// The hash of no bytes.
     package init() {}
 
-    /// Digest of these bytes as 64 lower-case hexadecimal digits. O(n).
+    /// The digest of these bytes as 64 lower-case hexadecimal digits. O(n).
     package static func hex(_ bytes: [UInt8]) -> String {
         var hash = SHA256()
         hash.update(bytes)
         return hash.finish().map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
     }
 
-    /// Adds bytes to what is hashed.
+    /// Hashes more bytes. O(n).
     package mutating func update(_ bytes: [UInt8]) {
         length += UInt64(bytes.count)
         var start = 0
@@ -38,7 +39,9 @@ package struct SHA256 {
         pending += bytes[start...]
     }
 
-    /// The 32 bytes of the digest. The value must not be used after.
+    /// The 32 bytes of the digest.
+    ///
+    /// - Precondition: called once, and nothing is hashed after it.
     package mutating func finish() -> [UInt8] {
         let bits = length * 8
         var padding: [UInt8] = [0x80]

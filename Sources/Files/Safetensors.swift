@@ -1,10 +1,10 @@
 import FoundationEssentials
 import Core
 
-/// A safetensors file in memory: named arrays behind a JSON header, every byte of the data accounted for.
+/// A safetensors file in memory: a JSON header, then named arrays that cover the data without gaps or overlaps.
 ///
-/// A file from anywhere may be given: sizes are checked before anything is allocated by them, and what does not add up
-/// is a `FilesFailure` (`files.damaged`).
+/// Safe on untrusted files: sizes are checked before anything is allocated for them, and a contradiction is a
+/// `FilesError` (`files.damaged`).
 package struct Safetensors: Sendable {
     /// One array of the file.
     package struct Entry: Sendable {
@@ -15,51 +15,55 @@ package struct Safetensors: Sendable {
         fileprivate let range: Range<Int>
     }
 
-    /// Free text beside the arrays (`__metadata__`).
+    /// Free text that comes with the arrays (`__metadata__`).
     package private(set) var metadata: [String: String] = [:]
     /// The arrays by name.
     package private(set) var entries: [String: Entry] = [:]
     private let bytes: [UInt8]
     private let path: String
 
-    /// Longest header that is read, in bytes.
+    /// Longest accepted header in bytes.
     package static let headerLimit = 1 << 20
 
-    /// Reads a file of at most `limit` bytes.
+    /// Reads a file of at most `limit` bytes. O(size).
+    ///
+    /// - Throws: `FilesError`.
     package init(path: String, limit: Int = 4 << 30) throws {
         try self.init(FileSystem.read(path, limit: limit), path: path)
     }
 
-    /// Reads these bytes; `path` is for messages.
+    /// Reads these bytes; `path` is for messages. O(header).
+    ///
+    /// - Throws: `FilesError` (`files.damaged`).
     package init(_ bytes: [UInt8], path: String) throws {
         self.bytes = bytes
         self.path = path
-        guard bytes.count >= 8 else { throw FilesFailure.damaged(path, "too short for a safetensors file") }
-        let length = (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[$1]) << UInt64(8 * $1) }
+        var reader = ByteReader(bytes)
+        guard let length = reader.number(UInt64.self) else {
+            throw FilesError.damaged(path, "too short for a safetensors file")
+        }
         guard length <= UInt64(Self.headerLimit), Int(length) <= bytes.count - 8 else {
-            throw FilesFailure.damaged(
-                path, "the header says it has \(length) bytes; the file has \(bytes.count), and the limit is 1 MiB")
+            throw FilesError.damaged(
+                path, "its header announces \(length) bytes; the file has \(bytes.count), and the limit is 1 MiB")
         }
         let start = 8 + Int(length)
         let header: SafetensorsHeader
         do {
             header = try JSONDecoder().decode(SafetensorsHeader.self, from: Data(bytes[8..<start]))
         } catch {
-            throw FilesFailure(
-                "damaged", .invalid, "\(path): the header is not that of a safetensors file",
-                remedy: "Write the file again from its source.", cause: error)
+            throw FilesError.damaged(path, "the header is not that of a safetensors file", cause: error)
         }
         metadata = header.metadata
         for (name, tensor) in header.tensors {
             guard let element = Self.types[tensor.dtype] else {
-                throw FilesFailure.damaged(
+                throw FilesError.damaged(
                     path, "'\(name.prefix(80))' has the unknown type '\(tensor.dtype.prefix(40))'")
             }
             guard let size = Self.size(of: tensor.shape, element), tensor.dataOffsets.count == 2,
                 case let (low, high) = (tensor.dataOffsets[0], tensor.dataOffsets[1]),
                 low >= 0, high >= low, high <= bytes.count - start, high - low == size
             else {
-                throw FilesFailure.damaged(path, "shape and place of '\(name.prefix(80))' contradict each other")
+                throw FilesError.damaged(path, "shape and offsets of '\(name.prefix(80))' contradict each other")
             }
             entries[name] = Entry(element: element, shape: tensor.shape, range: start + low..<start + high)
         }
@@ -68,40 +72,40 @@ package struct Safetensors: Sendable {
             ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound)
         }) {
             guard range.lowerBound == next else {
-                throw FilesFailure.damaged(path, "arrays overlap or leave a gap at byte \(next)")
+                throw FilesError.damaged(path, "arrays overlap or leave a gap at byte \(next)")
             }
             next = range.upperBound
         }
-        guard next == bytes.count else { throw FilesFailure.damaged(path, "bytes after the last array") }
+        guard next == bytes.count else { throw FilesError.damaged(path, "bytes after the last array") }
     }
 
-    /// An array as Float, row by row; every value finite. O(elements).
+    /// An array as Float, row-major; every value is finite. O(elements).
     ///
-    /// - Throws: `FilesFailure` if there is none of this name, the shape is not `shape`, or a value is not finite.
+    /// - Throws: `FilesError` if there is none of this name, the shape is not `shape`, or a value is not finite.
     package func floats(_ name: String, shape: [Int]? = nil) throws -> [Float] {
         let entry = try entry(name, shape: shape)
         let values = entry.element.floats(bytes[entry.range])
         if let index = values.firstIndex(where: { !$0.isFinite }) {
-            throw FilesFailure.damaged(path, "element \(index) of '\(name)' is \(values[index])")
+            throw FilesError.damaged(path, "element \(index) of '\(name)' is \(values[index])")
         }
         return values
     }
 
-    /// An array of integers, row by row. O(elements).
+    /// An array of integers, row-major. O(elements).
     ///
-    /// - Throws: `FilesFailure` if there is none of this name, or it has another shape or no integers.
+    /// - Throws: `FilesError` if there is none of this name, or it has another shape or does not hold integers.
     package func integers(_ name: String, shape: [Int]? = nil) throws -> [Int] {
         let entry = try entry(name, shape: shape)
         guard let values = entry.element.integers(bytes[entry.range]) else {
-            throw FilesFailure.damaged(path, "'\(name)' has \(entry.element.rawValue) elements, not integers")
+            throw FilesError.damaged(path, "'\(name)' has \(entry.element.rawValue) elements, not integers")
         }
         return values
     }
 
     private func entry(_ name: String, shape: [Int]?) throws -> Entry {
-        guard let entry = entries[name] else { throw FilesFailure.damaged(path, "there is no array '\(name)'") }
+        guard let entry = entries[name] else { throw FilesError.damaged(path, "there is no array '\(name)'") }
         if let shape, entry.shape != shape {
-            throw FilesFailure.damaged(path, "'\(name)' has the shape \(entry.shape), not \(shape)")
+            throw FilesError.damaged(path, "'\(name)' has the shape \(entry.shape), not \(shape)")
         }
         return entry
     }

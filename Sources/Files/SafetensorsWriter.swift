@@ -1,12 +1,13 @@
-/// Builds a safetensors file. The same arrays and metadata give the same bytes, in whatever order they are added.
+/// Builds a safetensors file. The bytes depend only on the arrays and metadata, not on the order of adding them.
 package struct SafetensorsWriter {
     private var arrays: [String: (shape: [Int], values: [Float])] = [:]
-    /// Free text beside the arrays.
+    /// Free text that comes with the arrays.
     package var metadata: [String: String] = [:]
 
+    /// A file without arrays.
     package init() {}
 
-    /// Adds an array of float32, row by row.
+    /// Adds an array of float32, row-major.
     ///
     /// - Precondition: the shape holds as many values as there are.
     package mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
@@ -14,7 +15,7 @@ package struct SafetensorsWriter {
         arrays[name] = (shape, values)
     }
 
-    /// The bytes of the file: arrays in order of their names, data at a multiple of 8 bytes. O(elements).
+    /// The bytes of the file: arrays sorted by name, the data beginning at a multiple of 8 bytes. O(elements).
     package func bytes() -> [UInt8] {
         var fields: [String] = []
         if !metadata.isEmpty {
@@ -32,11 +33,11 @@ package struct SafetensorsWriter {
         }
         var header = Array("{\(fields.joined(separator: ","))}".utf8)
         while header.count % 8 != 0 { header.append(UInt8(ascii: " ")) }
-        var bytes = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
-        bytes.reserveCapacity(8 + header.count + offset)
-        bytes += header
-        for (_, array) in sorted { bytes += [UInt8](littleEndian: array.values) }
-        return bytes
+        var writer = ByteWriter(capacity: 8 + header.count + offset)
+        writer.append(UInt64(header.count))
+        writer.append(contentsOf: header)
+        for (_, array) in sorted { writer.append(contentsOf: [UInt8](littleEndian: array.values)) }
+        return writer.bytes
     }
 
     /// A JSON string.

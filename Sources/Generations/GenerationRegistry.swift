@@ -46,7 +46,8 @@ package final class GenerationRegistry: Sendable {
         store = try SQLiteStore(
             path: state.registry,
             settings: .init(
-                applicationID: Self.applicationID, migrations: Migrations(schema: PackageResources.registry_sql)))
+                applicationID: Self.applicationID, migrations: Migrations(schema: PackageResources.registry_sql),
+                repair: "Stop letterd, and put the copy letterd.backup.sqlite in its place, or a backup of your own."))
         if !FileSystem.exists(state.registryBackup) { try backUp() }
         let known = Set(try generations().map { state.generation($0.number) })
         for name in try FileSystem.list(state.path + "/generations") {
@@ -107,7 +108,7 @@ package final class GenerationRegistry: Sendable {
     /// registered: a crash leaves either a generation or nothing. One call at a time.
     ///
     /// - Parameter check: throws if the model is not to be published.
-    /// - Throws: `generations.incomplete_upload`; what `ModelDirectory.load` finds wrong; `StoreError`, `FilesFailure`.
+    /// - Throws: `generations.incomplete_upload`; what `ModelDirectory.load` finds wrong; `StoreError`, `FilesError`.
     package func publish(
         upload name: String, now: Int, check: (TokenizerModel) throws -> Void
     ) throws -> (record: GenerationRecord, model: TokenizerModel) {

@@ -12,17 +12,17 @@ package final class StateDirectory: Sendable {
 
     /// Locks the folder `path`, which is created if necessary; unfinished uploads are removed.
     ///
-    /// - Throws: `generations.state_in_use` if another process has it; `FilesFailure`.
+    /// - Throws: `generations.state_in_use` if another process has it; `FilesError`.
     package init(path: String) throws {
         self.path = path
         try FileSystem.makeDirectory(path, parents: true, mode: 0o750)
         let lockPath = path + "/LOCK"
         let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw FilesFailure.system("open", lockPath, errno: errno) }
+        guard descriptor >= 0 else { throw FilesError.system("open", lockPath, errno: errno) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let number = errno
             close(descriptor)
-            guard number == EWOULDBLOCK else { throw FilesFailure.system("lock", lockPath, errno: number) }
+            guard number == EWOULDBLOCK else { throw FilesError.system("lock", lockPath, errno: number) }
             throw GenerationsError(
                 .stateInUse, "Another letterd has the state directory \(path).",
                 remedy: "Stop it first (`letter status` shows its process id), or give this one its own directory."
@@ -34,7 +34,11 @@ package final class StateDirectory: Sendable {
         try FileSystem.makeDirectory(path + "/uploads", parents: true, mode: 0o750)
     }
 
-    deinit { close(lock) }
+    deinit {
+        // A child that another thread has just forked still holds the descriptor until it executes its program.
+        flock(lock, LOCK_UN)
+        close(lock)
+    }
 
     /// The registry's file.
     package var registry: String { path + "/letterd.sqlite" }

@@ -1,16 +1,6 @@
 package import Core
 
-/// Where an item stands.
-package enum ItemStanding: Int, Sendable {
-    /// It has an identifier, and its vector is the one that got it.
-    case live = 0
-    /// It has an identifier that its changed vector would not get any more.
-    case stale = 1
-    /// Its record cannot be encoded; an identifier that it had before stays.
-    case quarantined = 2
-}
-
-/// How an item whose natural codes another item had got its identifier.
+/// How the collision of an item was resolved.
 package enum CollisionRule: String, Sendable {
     /// The free code of the last level nearest to the item's residual.
     case nearestFree = "nearest_free"
@@ -20,7 +10,7 @@ package enum CollisionRule: String, Sendable {
     case balanced
     /// Policy `suffix`: the smallest free code after the natural ones.
     case suffix
-    /// Policy `share`: the identifier of those who have it already.
+    /// Policy `share`: the identifier of the items that have it already.
     case shared
     /// The identifier that the item left earlier.
     case returned
@@ -28,18 +18,20 @@ package enum CollisionRule: String, Sendable {
 
 /// An item as the frozen tokenizer encoded it.
 package struct EncodedItem: Sendable {
+    /// The item.
     package var id: ItemID
     /// Digest of the record that was encoded.
     package var digest: Digest
     /// Nearest code at every level.
     package var natural: Identifier
-    /// Squared length of what the last level leaves.
+    /// Squared length of the residual after the last level.
     package var quantisationError: Float
-    /// Smallest gap, over the levels, between the distances to the nearest and second-nearest code.
+    /// Smallest difference, over the levels, between the distances to the nearest and second-nearest code.
     package var margin: Float
-    /// The codes that balancing the whole catalog gave it, where they are others: policy `reassign` prefers them.
+    /// The codes that balancing the whole catalog gave it, where they differ: policy `reassign` prefers them.
     package var balanced: Identifier?
 
+    /// An encoded item without balanced codes.
     package init(id: ItemID, digest: Digest, natural: Identifier, quantisationError: Float, margin: Float) {
         self.id = id
         self.digest = digest
@@ -51,12 +43,16 @@ package struct EncodedItem: Sendable {
 
 /// A record that cannot be encoded.
 package struct RejectedItem: Sendable {
+    /// The item.
     package var id: ItemID
+    /// Digest of the record.
     package var digest: Digest
-    /// Stable name of the reason, and a sentence.
+    /// Stable name of the reason.
     package var reason: String
+    /// The reason as a sentence.
     package var detail: String
 
+    /// A rejected item.
     package init(id: ItemID, digest: Digest, reason: String, detail: String) {
         self.id = id
         self.digest = digest
@@ -65,56 +61,86 @@ package struct RejectedItem: Sendable {
     }
 }
 
-/// One transaction's worth of work: everything in it, and the cursor, becomes true at once.
+/// The work of one transaction: everything in it, and the cursor, becomes visible at once.
 package struct Chunk: Sendable {
+    /// Items that left the catalog. Applied first.
     package var deleted: [ItemID] = []
+    /// Items to assign or update, each at most once.
     package var encoded: [EncodedItem] = []
+    /// Records to quarantine. Applied before the encoded items.
     package var rejected: [RejectedItem] = []
-    /// Set on the last chunk of a change set: how far the index answers from then on.
+    /// How far the index follows the catalog after this chunk; set on the last chunk of a change set.
     package var cursor: CatalogCursor?
 
+    /// An empty chunk.
     package init() {}
 }
 
-/// How far an item of a chunk is from every code of a level, below a prefix of codes; asked for collisions only.
+/// How far an item of a chunk is from every code of a level, below a prefix of codes; asked about collisions only.
 package protocol ItemDistances {
-    /// Squared distances to the codes of level `prefix.count` from what `prefix` leaves of the latent embedding of item
-    /// `row` of `Chunk.encoded`.
+    /// Squared distances to the codes of level `prefix.count` from the residual that `prefix` leaves of the latent
+    /// embedding of item `row` of `Chunk.encoded`: (codes).
     func distances(row: Int, below prefix: Identifier, into result: inout [Float]) throws
 }
 
-/// How many of what an index holds.
+/// How much an index holds.
 package struct Tally: Sendable, Hashable {
     /// Items with an identifier: live, stale, or quarantined after they had one.
     package var live = 0
-    /// Items whose vector changed so that it would get other codes.
+    /// Items whose embedding has changed and would now get other codes.
     package var stale = 0
     /// Records that cannot be encoded.
     package var quarantined = 0
     /// Items whose natural codes another item had.
     package var collisions = 0
-    /// Identifiers that items left: those of deleted items, and those that edited items had before.
+    /// Identifiers that items left: those of deleted items, and earlier ones of edited items.
     package var tombstones = 0
 }
 
-/// What an index says of an item.
+/// The row of an item.
 package struct ItemRow: Sendable {
     /// Its identifier; nil if it never had one.
     package var codes: Identifier?
-    /// The codes its vector gets by itself now.
+    /// The codes that the tokenizer gives its present embedding.
     package var natural: Identifier?
-    package var status: ItemStanding
+    /// `live`, `stale` or `quarantined`.
+    package var status: ItemStatus
+    /// Squared length of the residual after the last level.
     package var quantisationError: Double
+    /// Smallest difference, over the levels, between the distances to the nearest and second-nearest code.
     package var margin: Double
-    /// Milliseconds since 1970.
+    /// When the row was last written, milliseconds since 1970.
     package var since: Int
+}
+
+extension ItemStatus {
+    /// Reads the column `status` of an item's row.
+    init(column: Int) {
+        switch column {
+        case 1: self = .stale
+        case 2: self = .quarantined
+        default: self = .live
+        }
+    }
+
+    /// The number in the column `status`.
+    ///
+    /// - Precondition: `live`, `stale` or `quarantined`; items in another state have no row.
+    var column: Int {
+        switch self {
+        case .live: return 0
+        case .stale: return 1
+        case .quarantined: return 2
+        case .deleted, .unknown: preconditionFailure("an item in this state has no row")
+        }
+    }
 }
 
 /// What an index knows of an id.
 package enum ItemLookup: Sendable {
     /// It is in the catalog.
     case known(ItemRow)
-    /// It left the catalog; its identifier is kept.
+    /// It left the catalog; its identifier is kept for it.
     case deleted
     /// It was never there, or never had an identifier.
     case unknown
@@ -123,42 +149,61 @@ package enum ItemLookup: Sendable {
     package var row: ItemRow? {
         if case .known(let row) = self { row } else { nil }
     }
+
+    /// The state of the item.
+    package var status: ItemStatus {
+        switch self {
+        case .known(let row): row.status
+        case .deleted: .deleted
+        case .unknown: .unknown
+        }
+    }
 }
 
-/// Whose an identifier is.
+/// Which items have an identifier.
 package enum IdentifierOwner: Sendable, Equatable {
     /// One item; under policy `share` those of the bucket, in key order.
     case items([ItemID])
-    /// A deleted item's, or one that an edited item had before.
+    /// No live item; a deleted item had it, or an edited item had it before.
     case deleted
-    case nobody
+    /// No item has or had it.
+    case unassigned
 }
 
-/// A row of the collision table.
+/// A row of the table of collisions.
 package struct CollisionRow: Sendable {
+    /// The item.
     package var item: ItemID
-    /// The natural codes that were taken when it was decided; the item's natural codes now.
+    /// Its natural codes when the collision was resolved, which another item had.
     package var bucket: Identifier
+    /// Its natural codes now.
     package var natural: Identifier
-    /// The codes given.
+    /// The codes it got.
     package var codes: Identifier
+    /// How many nearer codes, smaller suffixes or earlier owners there were.
     package var rank: Int
+    /// A `CollisionRule`.
     package var rule: String
+    /// When it was resolved, milliseconds since 1970.
     package var since: Int
 }
 
-/// A row of the quarantine table.
+/// A row of the table of quarantined records.
 package struct QuarantineRow: Sendable {
+    /// The item.
     package var item: ItemID
+    /// Stable name of the reason.
     package var reason: String
+    /// The reason as a sentence.
     package var detail: String
+    /// When it was quarantined, milliseconds since 1970.
     package var since: Int
 }
 
-/// What lies below a prefix.
-package struct TrieChildren: Sendable {
-    /// Codes that can come next, ascending.
-    package var next: [Code]
+/// What follows a prefix.
+package struct Successors: Sendable {
+    /// Codes that may come next, ascending.
+    package var codes: [Code]
     /// Live items below the prefix.
     package var items: Int
 }

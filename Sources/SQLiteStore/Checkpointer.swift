@@ -2,16 +2,16 @@ import GRDB
 import GRDBSQLite
 import Synchronization
 
-/// Moves the write-ahead log into the file when it has grown, and sees whether that went well.
+/// Checkpoints the write-ahead log when it has grown, and reports failures.
 ///
-/// SQLite's automatic checkpoint drops its errors, a failed fsync among them.
+/// SQLite's automatic checkpoint discards its errors, a failed fsync among them.
 final class Checkpointer: Sendable {
-    /// Pages of the log after the last commit.
+    /// Pages in the log after the last commit.
     private let pages = Atomic(0)
-    /// Pages from which on it is moved (16 MiB).
+    /// Number of pages from which on it is checkpointed (16 MiB).
     private static let most = 4_096
 
-    /// Takes the place of the automatic checkpoint of a writing connection; must live as long as it is written to.
+    /// Replaces the automatic checkpoint of a writing connection; must outlive that connection.
     func takeOver(_ database: Database) {
         sqlite3_wal_hook(
             database.sqliteConnection,
@@ -24,10 +24,10 @@ final class Checkpointer: Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// After a commit: moves the log into the file if it is long.
+    /// After a commit: checkpoints the log if it is long.
     ///
-    /// - Throws: `DatabaseError` if an fsync failed. Any other failure leaves the log as it was, whole and in use, for
-    ///   the next commit to try again.
+    /// - Throws: `DatabaseError` if an fsync failed. After any other failure the log is still valid and in use, and the
+    ///   next commit tries again.
     func committed(_ database: Database) throws {
         guard pages.load(ordering: .relaxed) >= Self.most else { return }
         do {

@@ -1,11 +1,11 @@
 import Files
 import Glibc
 
-/// The file `….sqlite-clean` beside a database: it was closed in order, and looked like this then.
+/// The file `….sqlite-clean` next to a database: it was closed cleanly, with this inode, size and these times.
 ///
-/// It is removed before a database is used and written after it was closed. Where it is missing, or the database is not
-/// the file it speaks of, the daemon died, the power failed, or somebody wrote to the file or put another in its place:
-/// then the database is checked before it is used.
+/// It is removed before a database is used and written after it was closed. If it is missing or describes another file,
+/// the daemon crashed, the power failed, or another program wrote to the file or replaced it: then the database is
+/// checked before it is used.
 struct CleanMark {
     /// The mark's own file.
     let path: String
@@ -16,29 +16,29 @@ struct CleanMark {
         path = database + "-clean"
     }
 
-    /// Whether the database is as it was when it was closed in order.
+    /// Whether the database is unchanged since it was closed cleanly.
     var isValid: Bool {
-        guard let now = Self.appearance(of: database), let noted = try? FileSystem.read(path, limit: 256) else {
+        guard let now = Self.description(of: database), let noted = try? FileSystem.read(path, limit: 256) else {
             return false
         }
         return noted == Array(now.utf8)
     }
 
-    /// Takes the mark away, and makes sure that it stays away through a power loss.
+    /// Removes the mark, durably: after a power loss it must not come back and vouch for a file that was in use.
     func remove() throws {
         guard FileSystem.exists(path) else { return }
         try FileSystem.removeTree(path)
         try FileSystem.syncDirectory(FileSystem.parent(of: path))
     }
 
-    /// Notes how the closed database looks.
+    /// Describes the closed database.
     func write() throws {
-        guard let now = Self.appearance(of: database) else { return }
+        guard let now = Self.description(of: database) else { return }
         try FileSystem.replace(path, with: now.utf8)
     }
 
-    /// What changes with every write to a file; nil if it is not there, or its write-ahead log holds anything.
-    private static func appearance(of path: String) -> String? {
+    /// What every write to a file changes; nil if the file is missing or its write-ahead log is not empty.
+    private static func description(of path: String) -> String? {
         var status = stat()
         if stat(path + "-wal", &status) == 0, status.st_size > 0 { return nil }
         guard stat(path, &status) == 0 else { return nil }

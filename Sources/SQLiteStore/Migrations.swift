@@ -1,8 +1,17 @@
-/// The numbered steps of a schema file: each begins with a line `-- migration N: title`.
+/// The migrations of a schema file: numbered blocks of SQL, applied in order, each once.
+///
+/// ```sql
+/// -- migration 1: items
+/// CREATE TABLE item (id BLOB NOT NULL PRIMARY KEY) STRICT;
+/// -- migration 2: when each was added
+/// ALTER TABLE item ADD COLUMN since INTEGER;
+/// ```
 package struct Migrations: Sendable {
-    /// A step and its statements.
+    /// One migration.
     package struct Step: Sendable {
+        /// Its number; `PRAGMA user_version` after it was applied.
         package let number: Int
+        /// Its statements.
         package let sql: String
     }
 
@@ -11,7 +20,7 @@ package struct Migrations: Sendable {
 
     /// Splits the text of a schema file. O(length).
     ///
-    /// - Precondition: the steps are numbered 1, 2, 3, …; the file is part of the program, so a gap is a defect.
+    /// - Precondition: the steps are numbered 1, 2, 3, …; the file is compiled into the program, so a gap is a defect.
     package init(schema: [UInt8]) {
         var steps: [Step] = []
         var current: [Substring] = []

@@ -1,12 +1,12 @@
 import Glibc
 
-/// The rollback journal that a process leaves which dies in the transaction that makes a database; later ones are in the
-/// write-ahead log.
+/// The rollback journal that a process leaves if it dies in the transaction that creates a database; later transactions
+/// are in the write-ahead log.
 enum RollbackJournal {
-    /// What a journal begins with.
+    /// The first bytes of a journal.
     private static let magic: [UInt8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
 
-    /// Whether there is a journal beside a database, and the database had no page before the transaction it undoes.
+    /// Whether there is a journal next to a database, and the database was empty before the transaction that it undoes.
     ///
     /// The page count is the big-endian number at byte 16 (https://sqlite.org/fileformat.html, section 3).
     static func undoesEverything(in database: String) -> Bool {

@@ -3,20 +3,23 @@ import Glibc
 import Synchronization
 import Core
 
-/// A database of the state directory: one writing connection, a few reading ones, and the rules that all of them keep.
+/// A database of the state directory: one writing connection, a pool of reading ones, and their settings.
 ///
-/// WAL with `synchronous = FULL`: what was committed stays through a power loss. One connection alone writes and
-/// checkpoints, for SQLite before 3.51.3 can damage a file in which two do.
+/// WAL with `synchronous = FULL`: a commit survives a power loss. Only one connection writes and checkpoints, because
+/// SQLite before 3.51.3 can corrupt a file in which two do.
 package final class SQLiteStore: Sendable {
     /// The file.
     package let path: String
     /// Connections to it; GRDB keeps one writer and a pool of read-only ones.
     package let pool: DatabasePool
     private let checkpointer = Checkpointer()
-    /// What the first failed fsync said: nothing is written after it.
+    /// The first failed fsync: nothing is written after it.
     private let syncFailure = Mutex<StoreError?>(nil)
+    /// What to do if the file is damaged.
+    private let repair: String
 
-    /// Connections to files whose sync failed, kept open for ever: closing them would sync again, which must not be.
+    /// Connections to files whose fsync failed; never closed, because closing would fsync again and could hide the
+    /// failure.
     private static let abandoned = Mutex<[DatabasePool]>([])
     /// What was done to the file before it was used.
     package let opening: Opening
@@ -24,31 +27,37 @@ package final class SQLiteStore: Sendable {
 
     /// Settings of a store.
     package struct Settings: Sendable {
-        /// `PRAGMA application_id`, by which a foreign file is known.
+        /// `PRAGMA application_id`, by which another application's file is recognised.
         package var applicationID: Int32
         /// The schema.
         package var migrations: Migrations
+        /// What to do if the file is damaged: the remedy of that error.
+        package var repair: String
         /// Most reading connections at a time.
         package var readers = 4
-        /// Page cache of the writer and of each reader in KiB.
+        /// Page cache of the writer in KiB.
         package var writerCache = 65_536
+        /// Page cache of each reader in KiB.
         package var readerCache = 16_384
 
-        package init(applicationID: Int32, migrations: Migrations) {
+        /// Settings with the usual number of readers and the usual caches.
+        package init(applicationID: Int32, migrations: Migrations, repair: String = StoreError.restoreRemedy) {
             self.applicationID = applicationID
             self.migrations = migrations
+            self.repair = repair
         }
     }
 
-    /// Opens the database at `path`, made if it is not there, and brings its schema up to date.
+    /// Opens the database at `path`, or makes it, and migrates its schema.
     ///
-    /// A file that was not closed in order is checked first (`PRAGMA quick_check`, .2 s a million rows); an older schema
-    /// is brought up to date after a copy was made beside the file.
+    /// A file that was not closed cleanly is checked first (`PRAGMA quick_check`, 0.2 s a million rows). Before a
+    /// migration a copy of the file is made next to it.
     ///
     /// - Throws: `StoreError`: `foreign` (another application's file), `newer` (written by a later version; it is left
     ///   untouched), `damaged`, `cannot_open`, `busy`.
     package init(path: String, settings: Settings) throws(StoreError) {
         self.path = path
+        repair = settings.repair
         var opened: DatabasePool?
         mark = CleanMark(database: path)
         do {
@@ -62,7 +71,7 @@ package final class SQLiteStore: Sendable {
             configuration.foreignKeysEnabled = true
             configuration.prepareDatabase { database in
                 let cache = database.configuration.readonly ? settings.readerCache : settings.writerCache
-                // Debian's SQLite overwrites what is deleted with zeros, at the cost of every delete; nothing here is secret.
+                // Debian's SQLite overwrites deleted data with zeros, which slows every delete; nothing here is secret.
                 try database.execute(
                     sql: """
                         PRAGMA cache_size = -\(cache); PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
@@ -75,7 +84,7 @@ package final class SQLiteStore: Sendable {
                 var opening = Opening()
                 if mustCheck {
                     let start = ContinuousClock.now
-                    try Self.quickCheck(database, path: path)
+                    try Self.quickCheck(database, path: path, repair: settings.repair)
                     opening.checked = start.duration(to: .now)
                 }
                 let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
@@ -83,7 +92,8 @@ package final class SQLiteStore: Sendable {
                     let backup = try Self.backUpBeforeMigration(database, path: path, version: version)
                     opening.migrated = (version, backup)
                 }
-                // GRDB sets NORMAL for WAL; an identifier that was answered must survive a power loss.
+                // GRDB sets NORMAL for WAL, with which a power loss can undo commits; an identifier that a client has
+                // seen must survive one.
                 try database.execute(sql: "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0")
                 checkpointer.takeOver(database)
                 try database.inTransaction(.immediate) {
@@ -95,16 +105,16 @@ package final class SQLiteStore: Sendable {
         } catch let error as StoreError {
             throw error
         } catch {
-            let error = StoreError(error, path: path)
+            let error = StoreError(error, path: path, repair: settings.repair)
             if error.reason == .sync, let opened { Self.abandoned.withLock { $0.append(opened) } }
             throw error
         }
     }
 
-    /// Runs `body` in one write transaction, begun at once; commits it, durably, or rolls back if `body` throws.
+    /// Runs `body` in an immediate write transaction: committed durably, or rolled back if `body` throws.
     ///
-    /// - Throws: what `body` throws; `StoreError`. After `sync_failed` nobody knows what is on the disk: every later call
-    ///   throws it again, and the process must end.
+    /// - Throws: what `body` throws; `StoreError`. After `sync_failed` the contents of the disk are unknown: every later
+    ///   call throws it again, and the process must end.
     package func write<R>(_ body: (Database) throws -> R) throws -> R {
         if let failure = syncFailure.withLock(\.self) { throw failure }
         do {
@@ -121,7 +131,7 @@ package final class SQLiteStore: Sendable {
                 return result
             }
         } catch let error as DatabaseError {
-            let error = StoreError(error, path: path)
+            let error = StoreError(error, path: path, repair: repair)
             if error.reason == .sync {
                 Self.abandoned.withLock { $0.append(pool) }
                 syncFailure.withLock { $0 = error }
@@ -130,23 +140,49 @@ package final class SQLiteStore: Sendable {
         }
     }
 
-    /// Runs `body` on a reading connection: everything it reads is one snapshot.
+    /// Runs `body` on a reading connection: everything it reads is one snapshot, taken before `body` begins.
+    ///
+    /// - Throws: what `body` throws; `StoreError`.
     package func read<R>(_ body: (Database) throws -> R) throws -> R {
         do {
             return try pool.read(body)
         } catch let error as DatabaseError {
-            throw StoreError(error, path: path)
+            throw StoreError(error, path: path, repair: repair)
         }
     }
 
-    /// Moves the write-ahead log into the file, closes every connection, and notes that this was done in order.
+    /// Runs `body` on a reading connection; the snapshot is taken by the first statement of `body`, so `body` can take it
+    /// while it holds a lock.
+    ///
+    /// - Throws: what `body` throws; `StoreError`.
+    package func readFromFirstStatement<R>(_ body: (Database) throws -> R) throws -> R {
+        do {
+            return try pool.unsafeRead { database in
+                var result: Result<R, any Error>?
+                try database.inTransaction(.deferred) {
+                    result = Result { try body(database) }
+                    return .commit
+                }
+                guard let result else {
+                    throw StoreError(.sqlite, "A transaction gave no result.", remedy: "This is a defect.")
+                }
+                return try result.get()
+            }
+        } catch let error as DatabaseError {
+            throw StoreError(error, path: path, repair: repair)
+        }
+    }
+
+    /// Checkpoints the write-ahead log, closes every connection, and marks the file as closed cleanly.
+    ///
+    /// - Throws: `StoreError`; the file is then checked when it is next opened.
     package func close() throws {
         do {
             _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try pool.close()
             try mark.write()
         } catch {
-            throw StoreError(error, path: path)
+            throw StoreError(error, path: path, repair: repair)
         }
     }
 
@@ -161,7 +197,7 @@ package final class SQLiteStore: Sendable {
         } catch let error as DatabaseError
             where error.extendedResultCode == .SQLITE_READONLY_ROLLBACK && RollbackJournal.undoesEverything(in: path)
         {
-            // Its making was interrupted: there is nothing in it, once it is opened for writing and rolled back.
+            // Its creation was interrupted: opening it for writing rolls it back to an empty file.
             return
         }
         let (application, version, objects) = try queue.read { database in
@@ -172,7 +208,7 @@ package final class SQLiteStore: Sendable {
             )
         }
         try queue.close()
-        // A file without a schema is one whose making was interrupted.
+        // A file without a schema is one whose creation was interrupted.
         guard application == settings.applicationID || (application == 0 && version == 0 && objects == 0) else {
             throw StoreError(
                 .foreign, "\(path) belongs to another application (application_id \(application)).",

@@ -2,7 +2,7 @@ import Files
 import GRDB
 package import Core
 
-/// What can go wrong with a database of the state directory.
+/// What can go wrong with a database.
 package typealias StoreError = ReasonedFailure<StoreReason>
 
 /// Reasons, as `store.…` codes.
@@ -26,51 +26,44 @@ package enum StoreReason: String, FailureReason {
         }
     }
 
-    package var isFatal: Bool { self == .sync || self == .io }
+    package var isFatal: Bool {
+        switch self {
+        case .sync, .io: true
+        case .cannotOpen, .foreign, .newer, .damaged, .busy, .readOnly, .diskFull, .writeFailed, .sqlite: false
+        }
+    }
 }
 
 extension StoreError {
-    /// A file in which a check found something wrong.
-    package static func damaged(_ path: String, _ what: String) -> StoreError {
-        StoreError(
-            .damaged, "\(path) is damaged: \(what.prefix(300)).",
-            remedy: remedy(for: path))
+    /// What to do about a damaged file where nothing better is known.
+    package static let restoreRemedy = "Restore the file from a backup."
+
+    /// A file in which a check found a contradiction; `what` describes it.
+    package static func damaged(_ path: String, _ what: String, remedy: String = restoreRemedy) -> StoreError {
+        StoreError(.damaged, "\(path) is damaged: \(what.prefix(300)).", remedy: remedy)
     }
 
-    /// What to do about a damaged file: an index can be made again, the registry has a copy.
-    private static func remedy(for path: String) -> String {
-        path.hasSuffix("/letterd.sqlite")
-            ? "Stop letterd, and put the copy letterd.backup.sqlite in its place, or a backup of your own."
-            : "Stop letterd, run `letter index rebuild`, and start it again; or restore the file from a backup."
+    /// Names what SQLite, or the file system, reported about the file at `path`; a `StoreError` stays as it is.
+    ///
+    /// - Parameter repair: the remedy if the file turns out to be damaged.
+    package init(_ error: any Error, path: String, repair: String = restoreRemedy) {
+        switch error {
+        case let error as StoreError: self = error
+        case let error as FilesError where error.reason == .diskFull: self = .diskFull(path, error)
+        case let error as DatabaseError: self.init(error, path: path, repair: repair)
+        default: self.init(.io, "\(path) cannot be used.", remedy: "See the cause.", cause: error)
+        }
     }
 
-    /// Names what SQLite, or the file system, reported of the file at `path`.
-    package init(_ error: any Error, path: String) {
-        if let error = error as? StoreError {
-            self = error
-            return
-        }
-        if let error = error as? FilesFailure, error.code == "files.disk_full" {
-            self.init(
-                .diskFull, "The disk that holds \(path) is full.", remedy: "Free space; work resumes by itself.",
-                cause: error)
-            return
-        }
-        guard let error = error as? DatabaseError else {
-            self.init(.io, "\(path) cannot be used.", remedy: "See the cause.", cause: error)
-            return
-        }
+    private init(_ error: DatabaseError, path: String, repair: String) {
         switch error.resultCode {
-        case .SQLITE_FULL:
-            self.init(
-                .diskFull, "The disk that holds \(path) is full.", remedy: "Free space; work resumes by itself.",
-                cause: error)
+        case .SQLITE_FULL: self = .diskFull(path, error)
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             self.init(
                 .busy, "Another process holds \(path).", remedy: "Try again; end the other process if it stays.",
                 cause: error)
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            self.init(.damaged, "\(path) is damaged.", remedy: Self.remedy(for: path), cause: error)
+            self.init(.damaged, "\(path) is damaged.", remedy: repair, cause: error)
         case .SQLITE_CANTOPEN:
             self.init(
                 .cannotOpen, "\(path) cannot be opened.", remedy: "Check the path and its permissions.", cause: error)
@@ -80,21 +73,20 @@ extension StoreError {
                 cause: error)
         case .SQLITE_IOERR where error.extendedResultCode == .SQLITE_IOERR_SHORT_READ:
             // The file ends where a page should be.
-            self.init(
-                .damaged, "\(path) is cut short.",
-                remedy: "Restore it from a backup, or publish the model again to build a new index.", cause: error)
+            self.init(.damaged, "\(path) is truncated.", remedy: repair, cause: error)
         case .SQLITE_IOERR where Self.isSyncFailure(error):
             self.init(
-                .sync, "The disk did not take what was written to \(path).",
-                remedy: "Check the disk; then start letterd again, which finds out what is there.", cause: error)
+                .sync, "\(path) could not be written to disk.",
+                remedy: "Check the disk; then restart letterd, which checks what is on it.", cause: error)
         case .SQLITE_IOERR where Self.writeFailures.contains(error.extendedResultCode):
             self.init(
                 .writeFailed, "\(path) cannot be written to.",
-                remedy: "Check the limit on file sizes (`ulimit -f`), quotas and the disk; work resumes by itself.",
+                remedy:
+                    "Check the limit on file sizes (`ulimit -f`), quotas and the disk; work resumes automatically.",
                 cause: error)
         case .SQLITE_IOERR:
             self.init(
-                .io, "Reading or writing \(path) failed.", remedy: "Check the disk; then start letterd again.",
+                .io, "Reading or writing \(path) failed.", remedy: "Check the disk; then restart letterd.",
                 cause: error)
         default:
             self.init(
@@ -102,12 +94,18 @@ extension StoreError {
         }
     }
 
+    private static func diskFull(_ path: String, _ cause: any Error) -> StoreError {
+        StoreError(
+            .diskFull, "The disk that holds \(path) is full.", remedy: "Free space; work resumes automatically.",
+            cause: cause)
+    }
+
     /// Whether an fsync failed.
     static func isSyncFailure(_ error: DatabaseError) -> Bool {
         [.SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC].contains(error.extendedResultCode)
     }
 
-    /// What a file system that refuses to let a file grow is reported as, a full one excepted.
+    /// How SQLite reports that a file may not grow, other than on a full disk.
     private static var writeFailures: [ResultCode] {
         [.SQLITE_IOERR_WRITE, .SQLITE_IOERR_TRUNCATE, .SQLITE_IOERR_SHMSIZE]
     }

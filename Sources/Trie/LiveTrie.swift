@@ -1,18 +1,18 @@
 import Synchronization
 import Core
 
-/// The trie that readers take snapshots of while one writer brings it forward, commit by commit.
+/// The trie that readers take snapshots of while one writer updates it, commit by commit.
 ///
-/// It is not there at first: it is loaded beside the work, and the commits that come meanwhile are kept and applied.
-/// Changes lie in a small overlay; when that has grown, a new base is made beside the work and takes both their places.
-/// A reader never waits for either, and a snapshot never changes.
+/// At first there is none: it is loaded in the background, and the commits that come in the meantime are kept and
+/// applied. Changes lie in a small overlay; when that has grown, a new base is made in the background and replaces both.
+/// Readers never wait for a load or a merge, and a snapshot never changes.
 package final class LiveTrie: Sendable {
-    /// Runs something beside the work, some time, on a thread that may block.
+    /// Runs a job some time later, on a thread that may block.
     package typealias Background = @Sendable (@escaping @Sendable () -> Void) -> Void
 
-    /// What a reader takes: held for the time of copying two references.
+    /// What readers take; locked for the time of copying two references.
     private let published = Mutex<TrieSnapshot?>(nil)
-    /// What the writer and the end of a load or merge change, one after the other.
+    /// What the writer, a load and a merge change, one after the other.
     private let writing = Mutex(Writing())
     private let background: Background
     private let mergeAfter: Int
@@ -20,33 +20,33 @@ package final class LiveTrie: Sendable {
     private struct Writing: Sendable {
         /// Commits that came while a base is loaded; nil: none is being loaded.
         var loading: [(commit: Int, changes: [TrieChange])]?
-        /// What changed since a merge began, while one is under way: it stays when the merge is done.
+        /// What changed since a merge began, while one is under way: it is the overlay of the merged base.
         var sinceMerge: TrieOverlay?
-        /// Why there is no trie, if loading it or merging failed.
+        /// Why there is no trie, if loading or merging failed.
         var failure: (any Error)?
     }
 
     /// - Parameters:
     ///   - background: where tries are loaded and merged.
     ///   - mergeAfter: identifiers that may differ from a small base before it is merged; few enough to copy at each
-    ///     commit. With a large base more may, so that its merges stay a small part of the work.
+    ///     commit. With a large base more may differ, which keeps merges a small share of the work.
     package init(background: @escaping Background, mergeAfter: Int = 8_192) {
         self.background = background
         self.mergeAfter = mergeAfter
     }
 
-    /// The state after the last commit; nil until the first load is done. Never waits for a load or a merge.
+    /// The state after the last commit; nil until the first load is done. Never waits for a load or a merge. O(1).
     package var snapshot: TrieSnapshot? { published.withLock { $0 } }
 
-    /// Why there is no trie, if that is so because something failed.
+    /// Why there is no trie; nil if there is one, or if it is still being loaded.
     package var failure: (any Error)? { writing.withLock { $0.failure } }
 
-    /// Loads the trie beside the work.
+    /// Loads the trie in the background.
     ///
     /// - Parameters:
-    ///   - load: reads a base and the number of the commit that it is the state of; commits that are published after
-    ///     this call and have greater numbers are applied to it.
-    ///   - done: called on the background's thread with the snapshot, or with why there is none.
+    ///   - load: reads a base and the number of the commit whose state it is; commits that are published after this call
+    ///     and have greater numbers are applied to it.
+    ///   - done: called on the background's thread with the snapshot, or with the reason why there is none.
     package func load(
         _ load: @escaping @Sendable () throws -> (base: TrieBase, commit: Int),
         done: @escaping @Sendable (Result<TrieSnapshot, any Error>) -> Void = { _ in }
@@ -76,7 +76,7 @@ package final class LiveTrie: Sendable {
         }
     }
 
-    /// Makes a commit's changes what readers see from now on. Called after the commit, by one thread.
+    /// Shows a commit's changes to readers. Called after the commit, by one thread.
     ///
     /// O(overlay + changes · log changes).
     package func publish(_ changes: [TrieChange], commit: Int) {
@@ -98,7 +98,7 @@ package final class LiveTrie: Sendable {
         if let toMerge { background { self.merge(toMerge) } }
     }
 
-    /// Forgets the trie: there is none until it is loaded again.
+    /// Drops the trie; there is none until it is loaded again.
     package func drop() {
         writing.withLock { writing in
             writing.loading = nil
@@ -108,10 +108,12 @@ package final class LiveTrie: Sendable {
     }
 
     private static func adding(_ changes: [TrieChange], commit: Int, to snapshot: TrieSnapshot) -> TrieSnapshot {
-        TrieSnapshot(base: snapshot.base, overlay: snapshot.overlay.adding(changes), commit: commit)
+        let next = TrieSnapshot(base: snapshot.base, overlay: snapshot.overlay.adding(changes), commit: commit)
+        next._checkInvariants()
+        return next
     }
 
-    /// Makes a base of a snapshot, which then takes the place of its base and overlay.
+    /// Merges the base and the overlay of a snapshot into a new base, which then replaces both.
     private func merge(_ old: TrieSnapshot) {
         let result = Result { try old.base.merged(with: old.overlay) }
         writing.withLock { writing in
@@ -119,9 +121,11 @@ package final class LiveTrie: Sendable {
             writing.sinceMerge = nil
             switch result {
             case .success(let base):
-                published.withLock { $0 = TrieSnapshot(base: base, overlay: since, commit: current.commit) }
+                let merged = TrieSnapshot(base: base, overlay: since, commit: current.commit)
+                merged._checkInvariants()
+                published.withLock { $0 = merged }
             case .failure(let error):
-                // Changes that do not fit their base: the index itself answers until it was looked at.
+                // Changes that do not fit their base: the database answers instead, until the cause is found.
                 writing.failure = error
                 published.withLock { $0 = nil }
             }

@@ -1,11 +1,11 @@
 package import Core
 
-/// A set of identifiers of one length, each with a number of items, as a trie that never changes.
+/// A set of identifiers of one length, each with a number of items, as an immutable trie.
 ///
-/// Nodes are numbered level by level, each level in the trie's order, so that the children of a node are a run of the
-/// next level and so are the leaves below it. A node is two bytes, its code, and four more where it has children: the
-/// number of its first child; the next node's first child is the end of its run. 10 million items in four levels of 256
-/// codes take 6.5 bytes each. Counts are kept only where an identifier has more than one item (policy `share`).
+/// Nodes are numbered level by level, each level in the trie's order, so the children of a node are a run of the next
+/// level, and the leaves below it are a run too. A node takes two bytes, for its code, and four more if it has children,
+/// for the number of its first child; the first child of the next node ends the run. 10 million items in four levels of
+/// 256 codes take 6.5 bytes each. Counts are stored only if an identifier has more than one item (policy `share`).
 package final class TrieBase: Sendable {
     /// Length of the identifiers.
     package let levels: Int
@@ -18,10 +18,10 @@ package final class TrieBase: Sendable {
     let first: [UInt32]
     /// Where each level begins, then the number of nodes.
     let starts: [Int]
-    /// Items of the leaves before each one, then of all; empty where every leaf has one.
+    /// Items of the leaves before each one, then of all; empty where every leaf has one item.
     let before: [UInt32]
 
-    /// - Precondition: the arrays fit each other.
+    /// - Precondition: the arrays form a trie; `fault` returns nil for them.
     init(levels: Int, codes: [Code], first: [UInt32], starts: [Int], before: [UInt32]) {
         self.levels = levels
         self.codes = codes
@@ -31,7 +31,7 @@ package final class TrieBase: Sendable {
         items = before.last.map(Int.init) ?? (codes.count - starts[levels - 1])
     }
 
-    /// A trie without items.
+    /// A trie of identifiers of `levels` codes, without items.
     package convenience init(levels: Int) {
         self.init(
             levels: levels, codes: [], first: [0], starts: Array(repeating: 0, count: levels + 1), before: [])
@@ -40,7 +40,7 @@ package final class TrieBase: Sendable {
     /// Bytes of its arrays.
     package var byteCount: Int { codes.count * 2 + (first.count + before.count) * 4 + starts.count * 8 }
 
-    /// Nodes whose paths have so many codes at most.
+    /// How many nodes have paths of at most `length` codes. O(1).
     package func nodes(ofLength length: Int) -> Int { starts[length] }
 
     /// How many identifiers there are.
@@ -53,7 +53,7 @@ package final class TrieBase: Sendable {
     }
 }
 
-/// The arrays of a base as they are read in loops: taken once for a batch, so that no reference is counted inside it.
+/// The arrays of a base, taken once for a batch, so that no reference is counted inside its loops.
 struct TrieView {
     let levels: Int
     let codes: [Code]
@@ -61,7 +61,7 @@ struct TrieView {
     let before: [UInt32]
     /// The first leaf.
     let leaves: Int
-    /// End of the first level.
+    /// Where the first level ends.
     let rootEnd: Int
 
     init(_ base: TrieBase) {
@@ -73,12 +73,12 @@ struct TrieView {
         rootEnd = base.starts[1]
     }
 
-    /// The node with a code in a run of siblings; nil if there is none. O(1) where codes follow each other closely, else
+    /// The node with a code in a run of siblings; nil if there is none. O(1) where the codes have few gaps, else
     /// O(log siblings).
     @inline(__always)
     func find(_ code: Code, from start: Int, to end: Int) -> Int? {
         guard start < end else { return nil }
-        // Codes ascend, so the n-th after the first is at least n more: the one sought is not after this place.
+        // Codes ascend, so the n-th after the first is greater by at least n: the one sought is not after this position.
         let distance = Int(code) - Int(codes[start])
         guard distance >= 0 else { return nil }
         var high = min(start + distance, end - 1)
@@ -92,7 +92,7 @@ struct TrieView {
     }
 
     /// The children of a prefix as a run of nodes, empty if there are none or the prefix is a whole identifier; and the
-    /// prefix's own node, nil if it is the empty one or not there. O(levels · log siblings).
+    /// node of the prefix itself, nil for the empty prefix and for one that does not occur. O(levels · log siblings).
     @inline(__always)
     func children(of prefix: Identifier) -> (start: Int, end: Int, node: Int?, exists: Bool) {
         guard prefix.count <= levels else { return (0, 0, nil, false) }

@@ -1,6 +1,13 @@
 package import Core
 
-/// Makes a base of identifiers that come in order.
+/// Builds a base from identifiers in ascending order.
+///
+/// ```swift
+/// var builder = TrieBuilder(levels: 2)
+/// try builder.append([3, 1])
+/// try builder.append([3, 7])
+/// let base = builder.finish()
+/// ```
 package struct TrieBuilder: ~Copyable {
     private let levels: Int
     private var codes: [[Code]]
@@ -11,7 +18,7 @@ package struct TrieBuilder: ~Copyable {
 
     /// - Parameters:
     ///   - levels: the length of the identifiers, 1 to `Identifier.maximumLength`.
-    ///   - identifiers: how many to make room for.
+    ///   - identifiers: how many to reserve memory for.
     package init(levels: Int, identifiers: Int = 0) {
         precondition((1...Identifier.maximumLength).contains(levels), "no such number of levels")
         self.levels = levels
@@ -22,13 +29,13 @@ package struct TrieBuilder: ~Copyable {
 
     /// Adds an identifier with some items. Amortised O(1).
     ///
-    /// - Throws: `trie.wrong_order` unless it has the right length, comes after the one before and has items: what it is
-    ///   read from is damaged then; `trie.too_large` past four thousand million nodes or items.
+    /// - Throws: `trie.wrong_order` unless it has the right length, comes after the one before and has items: otherwise
+    ///   its source is damaged; `trie.too_large` past four thousand million nodes or items.
     package mutating func append(_ identifier: Identifier, items count: Int = 1) throws {
         guard identifier.count == levels, count > 0, last.map({ $0 < identifier }) ?? true else {
             throw TrieError(
                 .wrongOrder, "The identifier \(identifier) with \(count) items cannot follow \(last ?? []).",
-                remedy: "The index is damaged: `letter index verify` tells where, `letter index rebuild` mends it.")
+                remedy: "Build the trie again from an intact source.")
         }
         items += count
         guard items < UInt32.max, codes[levels - 1].count < Int(UInt32.max) / levels else {
@@ -49,7 +56,7 @@ package struct TrieBuilder: ~Copyable {
     package consuming func finish() -> TrieBase {
         var starts = [0]
         for level in 0..<levels { starts.append(starts[level] + codes[level].count) }
-        // Level after level is freed as it is copied, so that there are never two whole tries.
+        // Each level is freed once it is copied, so that there are never two whole tries in memory.
         var nodes: [Code] = []
         nodes.reserveCapacity(starts[levels])
         for level in 0..<levels {
@@ -74,6 +81,8 @@ package struct TrieBuilder: ~Copyable {
                 before.append(sum)
             }
         }
-        return TrieBase(levels: levels, codes: nodes, first: children, starts: starts, before: before)
+        let base = TrieBase(levels: levels, codes: nodes, first: children, starts: starts, before: before)
+        base._checkInvariants()
+        return base
     }
 }

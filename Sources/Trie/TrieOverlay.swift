@@ -1,10 +1,13 @@
 package import Core
 
-/// Items that an identifier gained or lost.
+/// A change of the number of items of an identifier.
 package struct TrieChange: Sendable, Hashable {
+    /// The identifier.
     package var identifier: Identifier
+    /// How many items it gained; negative: lost.
     package var items: Int
 
+    /// A change of an identifier.
     package init(_ identifier: Identifier, _ items: Int) {
         self.identifier = identifier
         self.items = items
@@ -12,7 +15,7 @@ package struct TrieChange: Sendable, Hashable {
 }
 
 /// What changed since a base was made: for every length of path, the paths below which the number of items differs, in
-/// order. Never changes itself.
+/// ascending order. Immutable.
 final class TrieOverlay: Sendable {
     /// A path and how many items more or fewer are below it.
     struct Entry: Sendable, Hashable {
@@ -20,7 +23,7 @@ final class TrieOverlay: Sendable {
         var change: Int32
     }
 
-    /// Entries with paths of one code, of two, and so on; the last ones are whole identifiers. No change is zero.
+    /// Entries with paths of one code, of two, and so on, up to whole identifiers. No entry has a change of zero.
     let levels: [[Entry]]
     /// Items more or fewer in all.
     let change: Int
@@ -38,7 +41,7 @@ final class TrieOverlay: Sendable {
     /// How many identifiers differ.
     var count: Int { levels[levels.count - 1].count }
 
-    /// With more changes. O(entries + changes · log changes).
+    /// This overlay and more changes. O(entries + changes · log changes).
     func adding(_ changes: [TrieChange]) -> TrieOverlay {
         guard !changes.isEmpty else { return self }
         var sorted = changes.sorted { $0.identifier < $1.identifier }.map {
@@ -46,7 +49,7 @@ final class TrieOverlay: Sendable {
         }
         var result = levels
         for level in levels.indices.reversed() {
-            // Entries of one path become one; those of longer paths come in the order of the shorter ones.
+            // Entries with the same path become one. Shortened, the entries of the level below are still in order.
             var merged: [Entry] = []
             merged.reserveCapacity(sorted.count)
             for entry in sorted {
@@ -82,7 +85,7 @@ final class TrieOverlay: Sendable {
         return result
     }
 
-    /// Where a path is among entries, or would be. O(log entries).
+    /// The position of a path among entries, or where it would be. O(log entries).
     static func lowerBound(_ entries: ArraySlice<Entry>, _ path: Identifier) -> Int {
         var (low, high) = (entries.startIndex, entries.endIndex)
         while low < high {

@@ -2,7 +2,13 @@ package import Core
 
 /// The trie of live identifiers as it was after one commit of its index: an immutable base and what changed since.
 ///
-/// Two references: whoever holds one reads the same state for as long as they like, while others come after it.
+/// Two references; its holder reads the same state for as long as it likes, while the index goes on changing.
+///
+/// ```swift
+/// var lists = TrieSuccessors()
+/// snapshot.successors(of: [[], [3]], into: &lists)
+/// lists[1]  // the codes that may follow 3
+/// ```
 package struct TrieSnapshot: Sendable {
     let base: TrieBase
     let overlay: TrieOverlay
@@ -15,12 +21,14 @@ package struct TrieSnapshot: Sendable {
         self.commit = commit
     }
 
-    /// A base alone, to ask it.
+    /// The state of a base alone, at commit 0.
     package init(counting base: TrieBase) {
         self.init(base: base, overlay: TrieOverlay(levels: base.levels), commit: 0)
     }
 
-    /// Whether it has the same identifiers with as many items each. O(nodes).
+    /// Whether it has the same identifiers as `other`, with as many items each. O(nodes).
+    ///
+    /// - Throws: `trie.wrong_order` if the changes do not fit the base.
     package func isEqual(to other: TrieBase) throws -> Bool {
         let merged = try base.merged(with: overlay)
         return merged.levels == other.levels && merged.codes == other.codes && merged.first == other.first
@@ -37,7 +45,7 @@ package struct TrieSnapshot: Sendable {
             + overlay.levels.reduce(0) { $0 + $1.count } * MemoryLayout<TrieOverlay.Entry>.stride
     }
 
-    /// Live items below a prefix; of a whole identifier, its items. O(levels · log siblings).
+    /// Live items below a prefix; for a whole identifier, its items. O(levels · log siblings).
     package func items(below prefix: Identifier) -> Int {
         guard !prefix.isEmpty else { return items }
         let view = TrieView(base)
@@ -47,15 +55,16 @@ package struct TrieSnapshot: Sendable {
     }
 
     /// Codes that may follow a prefix, ascending; none after a whole identifier. O(levels · log siblings + children).
-    package func children(of prefix: Identifier) -> [Code] {
+    package func successors(of prefix: Identifier) -> [Code] {
         var lists = TrieSuccessors()
         successors(of: [prefix], into: &lists)
         return Array(lists[0])
     }
 
-    /// What may follow each prefix, and how many items are below it, into lists that are used again.
+    /// The codes that may follow each prefix, and the number of items below it. The lists are reused: they are emptied
+    /// first.
     ///
-    /// O(prefixes · (levels · log siblings + children)); no allocation once the lists have grown to the batch's size.
+    /// O(prefixes · (levels · log siblings + children)); no allocation once the lists have grown to the size of a batch.
     package func successors(of prefixes: [Identifier], into lists: inout TrieSuccessors) {
         lists.removeAll()
         let view = TrieView(base)
@@ -76,11 +85,13 @@ package struct TrieSnapshot: Sendable {
         }
     }
 
-    /// What may follow each prefix as bits, code `c` of prefix `p` at bit `c` of its row, into masks that are used again.
+    /// The codes that may follow each prefix as bits: code `c` is bit `c` of the prefix's row. The masks are reused: they
+    /// are cleared first.
     ///
-    /// O(prefixes · (levels · log siblings + children + width / 64)); no allocation once the masks have the batch's size.
+    /// O(prefixes · (levels · log siblings + children + width / 64)); no allocation once the masks have grown to the size
+    /// of a batch.
     ///
-    /// - Precondition: every code is below the masks' width.
+    /// - Precondition: every code is below the width of the masks.
     package func masks(of prefixes: [Identifier], into masks: inout TrieMasks) {
         masks.clear(rows: prefixes.count)
         let view = TrieView(base)
@@ -95,7 +106,7 @@ package struct TrieSnapshot: Sendable {
         }
     }
 
-    /// Entries of the overlay for children of a prefix.
+    /// The entries of the overlay for children of a prefix.
     @inline(__always)
     private func changes(below prefix: Identifier) -> ArraySlice<TrieOverlay.Entry> {
         guard overlay.count > 0, prefix.count < levels else { return [] }
@@ -106,7 +117,7 @@ package struct TrieSnapshot: Sendable {
         return entries[start..<end]
     }
 
-    /// Gives `body` the codes of a run of the base's children that still have items, and of the overlay's new ones.
+    /// Calls `body` with the codes of those children that have items: from a run of the base and the overlay's entries.
     private func merge(
         _ view: borrowing TrieView, _ start: Int, _ end: Int, _ depth: Int, _ changed: ArraySlice<TrieOverlay.Entry>,
         _ body: (Code) -> Void
@@ -132,12 +143,14 @@ package struct TrieSnapshot: Sendable {
     }
 
     /// Calls `body` with every identifier and its number of items, in order. O(nodes).
+    ///
+    /// - Throws: what `body` throws; `trie.wrong_order` if the changes do not fit the base.
     package func forEach(_ body: (Identifier, Int) throws -> Void) throws {
         try base.merged(with: overlay).forEach(body)
     }
 }
 
-/// What may follow each prefix of a batch: one list behind another.
+/// The codes that may follow each prefix of a batch, one list after another.
 package struct TrieSuccessors: Sendable {
     /// The codes of all lists.
     package fileprivate(set) var codes: [Code] = []
@@ -146,6 +159,7 @@ package struct TrieSuccessors: Sendable {
     /// Live items below each prefix.
     package fileprivate(set) var items: [Int] = []
 
+    /// No lists.
     package init() {}
 
     /// How many prefixes there are.
@@ -161,13 +175,14 @@ package struct TrieSuccessors: Sendable {
     }
 }
 
-/// What may follow each prefix of a batch, as bits: rows of whole words, the lowest bit of the first one for code 0.
+/// The codes that may follow each prefix of a batch, as bits: a row of whole words for each prefix, code 0 in the lowest
+/// bit of the first word.
 package struct TrieMasks: Sendable {
-    /// Codes per row.
+    /// Codes in a row.
     package let width: Int
-    /// Words per row.
+    /// Words in a row.
     package let wordsPerRow: Int
-    /// The words of all rows.
+    /// The words of all rows, (prefixes, `wordsPerRow`), row-major.
     package private(set) var words: [UInt64] = []
 
     /// Masks over the codes below `width`.

@@ -18,20 +18,20 @@ import Core
     @Test("a file above the limit is refused") func limit() throws {
         try withTemporaryDirectory { directory in
             try FileSystem.replace("\(directory)/file", with: [1, 2, 3])
-            let failure = #expect(throws: FilesFailure.self) { try FileSystem.read("\(directory)/file", limit: 2) }
+            let failure = #expect(throws: FilesError.self) { try FileSystem.read("\(directory)/file", limit: 2) }
             #expect(failure?.code == "files.too_large")
         }
     }
 
-    @Test("what is not there is named as such") func missing() {
-        let failure = #expect(throws: FilesFailure.self) { try FileSystem.read("/nonexistent/x", limit: 9) }
+    @Test("a missing file is reported as such") func missing() {
+        let failure = #expect(throws: FilesError.self) { try FileSystem.read("/nonexistent/x", limit: 9) }
         #expect(failure?.kind == .notFound)
         #expect(failure?.message.contains("/nonexistent/x") == true)
     }
 
     @Test("a pipe is not read as a file") func pipe() {
         withTemporaryDirectory { directory in
-            let failure = #expect(throws: FilesFailure.self) { try FileSystem.read(directory, limit: 9) }
+            let failure = #expect(throws: FilesError.self) { try FileSystem.read(directory, limit: 9) }
             #expect(failure?.code == "files.not_a_file" || failure?.code == "files.is_directory")
         }
     }
@@ -44,7 +44,7 @@ import Core
         #expect(FileSystem.parent(of: path) == parent)
     }
 
-    @Test("a directory appears whole when published, and not before") func publish() throws {
+    @Test("a directory appears complete when published, and not before") func publish() throws {
         try withTemporaryDirectory { directory in
             let target = "\(directory)/deep/model"
             let publisher = try DirectoryPublisher(target: target)
@@ -67,20 +67,20 @@ import Core
         }
     }
 
-    @Test("publishing replaces nothing that appeared meanwhile") func noReplace() throws {
+    @Test("publishing does not replace a directory that appeared meanwhile") func noReplace() throws {
         try withTemporaryDirectory { directory in
             let publisher = try DirectoryPublisher(target: "\(directory)/model")
             try publisher.write("a", [1])
             try FileSystem.makeDirectory("\(directory)/model")
-            let failure = #expect(throws: FilesFailure.self) { try publisher.publish() }
+            let failure = #expect(throws: FilesError.self) { try publisher.publish() }
             #expect(failure?.code == "files.exists")
             #expect(try FileSystem.list("\(directory)/model").isEmpty)
         }
     }
 
-    @Test("what a killed process left of a file is removed, and nothing else") func leftovers() throws {
+    @Test("the temporary files of a killed process are removed, and nothing else") func leftovers() throws {
         try withTemporaryDirectory { directory in
-            // As it would be after a kill: published never, and left behind by another name.
+            // As after a kill: never published, and still there under its temporary name.
             let publisher = try DirectoryPublisher(target: "\(directory)/model")
             let left = try #require(try FileSystem.list(directory).first)
             try FileSystem.replace("\(directory)/.model.1x.tmp", with: [1])

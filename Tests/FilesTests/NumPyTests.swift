@@ -1,3 +1,4 @@
+import Core
 import Files
 import TestSupport
 import Testing
@@ -63,7 +64,7 @@ func npy(_ header: String, _ data: [UInt8], version: UInt8 = 1) -> [UInt8] {
     }
 
     @Test(
-        "what is not a row-by-row little-endian array of numbers is refused with its reason",
+        "an array that is not little-endian, row-major and numeric is refused with its reason",
         arguments: [
             ("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1), }", "files.column_order"),
             ("{'descr': '>f4', 'fortran_order': False, 'shape': (2, 1), }", "files.element_type"),
@@ -79,16 +80,16 @@ func npy(_ header: String, _ data: [UInt8], version: UInt8 = 1) -> [UInt8] {
             ("{'descr': '<f4", "files.damaged"), ("", "files.damaged"), ("{", "files.damaged"),
         ])
     func refused(header: String, code: String) throws {
-        let failure = #expect(throws: FilesFailure.self) {
+        let failure = #expect(throws: FilesError.self) {
             try open(npy(header, [UInt8](repeating: 0, count: 8))) { _ in }
         }
         #expect(failure?.code == code)
     }
 
-    @Test("a file cut short anywhere, or with any one byte changed, never crashes the reader") func damaged() throws {
+    @Test("a file truncated anywhere, or with any one byte changed, never crashes the reader") func damaged() throws {
         let whole = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }", [0, 0, 0, 0, 0, 0, 0, 0])
         for length in 0..<whole.count {
-            #expect(throws: FilesFailure.self) { try open(Array(whole[..<length])) { _ in } }
+            #expect(throws: FilesError.self) { try open(Array(whole[..<length])) { _ in } }
         }
         for place in whole.indices {
             for flip in [0x01, 0x80, 0xff] as [UInt8] {

@@ -1,3 +1,4 @@
+import Core
 import Files
 import Testing
 
@@ -7,7 +8,7 @@ import Testing
         return (0..<8).map { UInt8(truncatingIfNeeded: count >> UInt64(8 * $0)) } + header.utf8 + data
     }
 
-    @Test("what is written is read, in the same bytes whatever the order of adding") func roundTrip() throws {
+    @Test("what is written is read, and the bytes do not depend on the order of adding") func roundTrip() throws {
         var (one, other) = (SafetensorsWriter(), SafetensorsWriter())
         one.add("b", shape: [2, 2], [1, 2, 3, 4])
         one.add("a\"\n", shape: [], [5])
@@ -24,7 +25,7 @@ import Testing
     }
 
     @Test(
-        "what does not add up is refused",
+        "a header that contradicts itself or the data is refused",
         arguments: [
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#,
             #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
@@ -40,40 +41,41 @@ import Testing
             String(repeating: "[", count: 100_000),
         ])
     func refused(header: String) {
-        let failure = #expect(throws: FilesFailure.self) {
+        let failure = #expect(throws: FilesError.self) {
             try Safetensors(file(header, [0, 0, 0, 0, 0, 0, 0, 0]), path: "test")
         }
         #expect(failure?.code == "files.damaged")
     }
 
-    @Test("the same data with a right header is read") func control() throws {
+    @Test("the same data with a correct header is read") func control() throws {
         let header = #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#
         #expect(try Safetensors(file(header, [0, 0, 0, 0, 0, 0, 0, 0]), path: "test").floats("a") == [0, 0])
     }
 
     @Test(
-        "a header said to be longer than the file or 1 MiB is refused", arguments: [UInt64.max, 1 << 63, 1 << 21, 999])
+        "a header announced to be longer than the file or than 1 MiB is refused",
+        arguments: [UInt64.max, 1 << 63, 1 << 21, 999])
     func long(length: UInt64) {
-        #expect(throws: FilesFailure.self) { try Safetensors(file("{}", [], length: length), path: "test") }
+        #expect(throws: FilesError.self) { try Safetensors(file("{}", [], length: length), path: "test") }
     }
 
     @Test("values that are not finite are refused") func infinite() throws {
         var writer = SafetensorsWriter()
         writer.add("a", shape: [2], [1, .nan])
         let read = try Safetensors(writer.bytes(), path: "test")
-        #expect(throws: FilesFailure.self) { try read.floats("a") }
-        #expect(throws: FilesFailure.self) { try read.floats("a", shape: [3]) }
-        #expect(throws: FilesFailure.self) { try read.integers("a") }
-        #expect(throws: FilesFailure.self) { try read.floats("b") }
+        #expect(throws: FilesError.self) { try read.floats("a") }
+        #expect(throws: FilesError.self) { try read.floats("a", shape: [3]) }
+        #expect(throws: FilesError.self) { try read.integers("a") }
+        #expect(throws: FilesError.self) { try read.floats("b") }
     }
 
-    @Test("a file cut short anywhere is refused, and no changed byte crashes the reader") func damaged() throws {
+    @Test("a file truncated anywhere is refused, and no changed byte crashes the reader") func damaged() throws {
         var writer = SafetensorsWriter()
         writer.add("b", shape: [2, 2], [1, 2, 3, 4])
         writer.add("a", shape: [1], [5])
         let whole = writer.bytes()
         for length in 0..<whole.count {
-            #expect(throws: FilesFailure.self) { try Safetensors(Array(whole[..<length]), path: "test") }
+            #expect(throws: FilesError.self) { try Safetensors(Array(whole[..<length]), path: "test") }
         }
         for place in whole.indices {
             for flip in [0x01, 0x10, 0x80, 0xff] as [UInt8] {

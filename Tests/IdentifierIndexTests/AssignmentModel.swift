@@ -1,7 +1,7 @@
 import Core
 
-/// The rules of assignment once more, as plainly as they can be written: everything in small arrays, searched from end
-/// to end for each item. What the index must agree with.
+/// The rules of assignment once more, as plainly as they can be written: everything in small arrays that are searched
+/// from end to end. The index must agree with it.
 struct AssignmentModel {
     var policy: CollisionPolicy
     var rules = AssignmentRules()

@@ -14,12 +14,15 @@ struct IdentifierIndexTests {
         try harness.apply([("a", [1, 2, 3]), ("b", [1, 2, 0])])
         #expect(try harness.codes(of: "a") == [1, 2, 3])
         #expect(try harness.codes(of: "b") == [1, 2, 0])
-        #expect(try harness.index.children(of: [[], [1], [1, 2], [1, 2, 3]]).map(\.next) == [[1], [2], [0, 3], []])
-        #expect(try harness.index.children(of: [[], [1, 2, 3], [3]]).map(\.items) == [2, 1, 0])
+        #expect(
+            try harness.index.successors(of: [[], [1], [1, 2], [1, 2, 3]]).map(\.codes) == [[1], [2], [0, 3], []])
+        #expect(try harness.index.successors(of: [[], [1, 2, 3], [3]]).map(\.items) == [2, 1, 0])
         try harness.checkInvariants("two items")
     }
 
-    @Test func `an item whose codes are taken gets the nearest free code of the last level, and a row that says so`()
+    @Test
+    func
+        `an item whose codes are taken gets the nearest free code of the last level, and a row in the collision table`()
         throws
     {
         let harness = try IndexHarness()
@@ -72,7 +75,7 @@ struct IdentifierIndexTests {
         for (name, _) in items { #expect(try together.codes(of: name) == (try apart.codes(of: name))) }
     }
 
-    @Test func `a deleted item's identifier is given to nobody else, and to it when it returns`() throws {
+    @Test func `the identifier of a deleted item goes to no other item, and back to it when it returns`() throws {
         let harness = try IndexHarness()
         try harness.apply([("a", [1, 2, 3])])
         try harness.apply(deleted: ["a"])
@@ -81,7 +84,7 @@ struct IdentifierIndexTests {
             Issue.record("\(found)")
             return
         }
-        #expect(try harness.index.owners(of: [[1, 2, 3], [0, 0, 0]]) == [.deleted, .nobody])
+        #expect(try harness.index.owners(of: [[1, 2, 3], [0, 0, 0]]) == [.deleted, .unassigned])
         try harness.apply([("b", [1, 2, 3])])
         #expect(try harness.codes(of: "b") != [1, 2, 3])
         try harness.checkInvariants("tombstone")
@@ -106,7 +109,7 @@ struct IdentifierIndexTests {
         #expect(try harness.index.tally().stale == 0)
     }
 
-    @Test func `a record that goes bad is quarantined with its identifier, and leaves when it is mended`() throws {
+    @Test func `a record that turns bad is quarantined with its identifier, and leaves when it is fixed`() throws {
         let harness = try IndexHarness()
         try harness.apply([("a", [1, 2, 3])], rejected: ["bad from the start"], digest: 1)
         try harness.apply(rejected: ["a"], digest: 2)
@@ -121,7 +124,7 @@ struct IdentifierIndexTests {
         try harness.apply(rejected: ["a"], digest: 4)
         try harness.apply(deleted: ["a"])
         #expect(try harness.index.tally().quarantined == 0)
-        try harness.checkInvariants("mended and deleted")
+        try harness.checkInvariants("fixed and deleted")
     }
 
     @Test func `a chunk that fails leaves nothing behind`() throws {
@@ -147,7 +150,7 @@ struct IdentifierIndexTests {
         }
     }
 
-    @Test func `digests come back in the order asked, also of records that cannot be encoded, and of nobody else`()
+    @Test func `digests come back in the order asked, also of records that cannot be encoded, and of no other items`()
         throws
     {
         let harness = try IndexHarness()
@@ -179,10 +182,10 @@ struct IdentifierIndexTests {
         let harness = try IndexHarness(levels: 3, codes: 64)
         let index = harness.index
         let seen = Mutex<(counts: Set<Int>, stop: Bool)>(([], false))
-        // A thread of its own: the tests beside this one keep the cooperative pool busy.
+        // A thread of its own: other tests keep the cooperative pool busy.
         let thread = Thread {
             while !seen.withLock({ $0.stop }) {
-                for count in [try? index.dump().count, try? index.children(of: [[]])[0].items] {
+                for count in [try? index.dump().count, try? index.successors(of: [[]])[0].items] {
                     seen.withLock { _ = $0.counts.insert(count ?? -1) }
                 }
             }
@@ -210,7 +213,9 @@ struct IdentifierIndexTests {
     }
 
     @Test(arguments: [UInt64(11), 12, 13, 14, 15])
-    func `whatever comes and goes, nobody moves and no identifier has a second owner`(seed: UInt64) throws {
+    func `as items come and go, no item changes its identifier and no identifier gets a second owner`(seed: UInt64)
+        throws
+    {
         let harness = try IndexHarness(levels: 3, codes: 4)
         var random = SeededGenerator(seed: seed)
         var live: [String: Identifier] = [:]

@@ -1,4 +1,5 @@
 import SQLiteStore
+import Synchronization
 import TestSupport
 import Testing
 import Trie
@@ -37,35 +38,44 @@ final class IndexHarness {
     var now = 1_000
     private(set) var index: IdentifierIndex
     private let background: LiveTrie.Background
+    private let compaction: JournalCompaction.Settings
+    /// The compactions of the journal, and the reasons why some failed.
+    let compactions = Compactions()
 
+    /// By default no journal is so long that it is compacted.
     init(
         levels: Int = 3, codes: Int = 4, policy: CollisionPolicy = .reassign,
-        background: @escaping LiveTrie.Background = { $0() }
+        compaction: JournalCompaction.Settings = .init(), background: @escaping LiveTrie.Background = { $0() }
     ) throws {
         self.levels = levels
         self.codes = codes
         self.policy = policy
         self.background = background
+        self.compaction = compaction
         distances = RingDistances(codes: codes)
-        index = try Self.open(folder, levels, codes, policy, background)
+        index = try Self.open(
+            folder["index.sqlite"], levels, codes, policy, background: background, compaction, compactions)
     }
 
-    private static func open(
-        _ folder: TemporaryDirectory, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
-        _ background: @escaping LiveTrie.Background
+    static func open(
+        _ path: String, _ levels: Int, _ codes: Int, _ policy: CollisionPolicy,
+        background: @escaping LiveTrie.Background = { $0() }, _ compaction: JournalCompaction.Settings = .init(),
+        _ compactions: Compactions = Compactions()
     ) throws -> IdentifierIndex {
         try IdentifierIndex(
-            path: folder["index.sqlite"],
+            path: path,
             identity: .init(generation: 1, levels: levels, codesPerLevel: codes, model: "abc", policy: policy),
-            background: background)
+            mustExist: false, background: background, compaction: compaction, compacted: { compactions.add($0) })
     }
 
-    /// Opens a file that was closed.
+    /// Opens the index that was closed before.
     func open(configured policy: CollisionPolicy? = nil) throws {
-        index = try Self.open(folder, levels, codes, policy ?? self.policy, background)
+        index = try Self.open(
+            folder["index.sqlite"], levels, codes, policy ?? self.policy, background: background, compaction,
+            compactions)
     }
 
-    /// Closes the file and opens it again, as a daemon does whose configuration names a policy.
+    /// Closes the index and opens it again, as a daemon does whose configuration names a policy.
     func reopen(configured policy: CollisionPolicy? = nil) throws {
         try index.close()
         try open(configured: policy)
@@ -89,15 +99,8 @@ final class IndexHarness {
         _ = try index.apply(chunk, distances: distances, rules: rules, now: now)
     }
 
-    /// Lines of text that a query gives, from the file itself.
-    func rows(_ sql: String) throws -> [String] {
-        try index.store.read { database in
-            let statement = try PreparedStatement(database, sql)
-            var lines: [String] = []
-            while try statement.step() { lines.append(statement.text(0)) }
-            return lines
-        }
-    }
+    /// The lines of text that a query gives.
+    func rows(_ sql: String) throws -> [String] { try index.rows(sql) }
 
     func codes(of name: String) throws -> Identifier? { try index.items([id(name)])[0].row?.codes }
 
@@ -115,15 +118,15 @@ final class IndexHarness {
         // The trie's language is exactly the set of live identifiers, with the right counts on the way.
         var language: [Identifier] = []
         func walk(_ prefix: Identifier) throws -> Int {
-            let children = try index.children(of: [prefix])[0]
+            let children = try index.storedSuccessors(of: [prefix])[0]
             let below = lines.count { $0.codes.prefix(prefix.count) == prefix }
             #expect(children.items == below, comment)
-            #expect(children.next == children.next.sorted(), comment)
+            #expect(children.codes == children.codes.sorted(), comment)
             if prefix.count == length {
                 language.append(prefix)
                 return below
             }
-            return try children.next.reduce(0) { $0 + (try walk(prefix.appending($1))) }
+            return try children.codes.reduce(0) { $0 + (try walk(prefix.appending($1))) }
         }
         #expect(try walk([]) == lines.count, comment)
         #expect(language == owners.keys.sorted(), comment)
@@ -152,3 +155,15 @@ final class IndexHarness {
 }
 
 func id(_ text: String) -> ItemID { ItemID(unchecked: Array(text.utf8)) }
+
+/// What an index reported about compactions of its journal.
+final class Compactions: Sendable {
+    private let results = Mutex<[Result<JournalCompaction, any Error>]>([])
+
+    func add(_ result: Result<JournalCompaction, any Error>) { results.withLock { $0.append(result) } }
+
+    var done: [JournalCompaction] { results.withLock { $0.compactMap { try? $0.get() } } }
+    var failures: [any Error] {
+        results.withLock { $0.compactMap { if case .failure(let error) = $0 { error } else { nil } } }
+    }
+}

@@ -20,9 +20,9 @@ struct IndexTrieTests {
                 prefixes.append([Code(first), Code(second), 1])
             }
         }
-        let stored = try index.children(of: prefixes)
+        let stored = try index.storedSuccessors(of: prefixes)
         let inMemory = try index.successors(of: prefixes)
-        #expect(inMemory.map(\.next) == stored.map(\.next), comment)
+        #expect(inMemory.map(\.codes) == stored.map(\.codes), comment)
         #expect(inMemory.map(\.items) == stored.map(\.items), comment)
         #expect(trie.items == (try index.tally().live), comment)
     }
@@ -56,7 +56,7 @@ struct IndexTrieTests {
         }
     }
 
-    @Test func `a trie's file of another commit, or a damaged one, is not used`() throws {
+    @Test func `a trie file of another commit, or a damaged one, is not used`() throws {
         let harness = try IndexHarness()
         try harness.apply([("a", [1, 2, 3])])
         harness.index.loadTrie()
@@ -72,14 +72,14 @@ struct IndexTrieTests {
             #expect(loads.withLock { $0 } == [false])
             try compare(harness.index, codes: 4, "from the rows")
             try harness.reopen()
-            // Written at closing; then spoilt.
+            // Written when the index was closed; then damaged.
             var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
             bytes[bytes.count - 9] ^= 1
             try bytes.write(to: URL(fileURLWithPath: path))
         }
     }
 
-    @Test func `readers of the trie see commits whole, none that did not happen, and never go back`() throws {
+    @Test func `readers of the trie see whole commits only, none that failed, and never an earlier one`() throws {
         let queue = DispatchQueue(label: "trie")
         let harness = try IndexHarness(levels: 3, codes: 64, background: { job in queue.async { job() } })
         let index = harness.index
@@ -109,7 +109,7 @@ struct IndexTrieTests {
                 ("\(chunk)-\(number)", Identifier((0..<3).map { _ in Code.random(in: 0..<64, using: &random) }) ?? [])
             }
             try harness.apply(items)
-            // A chunk that fails is seen by nobody.
+            // A chunk that fails is never seen.
             #expect(throws: IndexError.self) { try harness.apply([("x\(chunk)", [1, 1, 1]), ("y", [1])]) }
             chunk += 1
         }

@@ -7,8 +7,8 @@ import Core
 
 @testable import IdentifierIndex
 
-/// `Fixtures/index-v1.sqlite` is an index that version 1 of the schema was used for: letterd had built it of 120 random
-/// vectors, then 20 were added, 10 edited and 10 deleted; `index-v1.jsonl` is what `letter dump` said of it.
+/// `Fixtures/index-v1.sqlite` is an index with version 1 of the schema: letterd had built it from 120 random embeddings, then 20
+/// were added, 10 edited and 10 deleted; `index-v1.jsonl` is what `letter dump` printed.
 @Suite("An index of schema 1")
 struct OldSchemaTests {
     private struct Line: Decodable {
@@ -16,7 +16,7 @@ struct OldSchemaTests {
         var codes: [Code]
     }
 
-    @Test func `it is copied, brought up to date, gets a journal, and nobody's identifier changes`() throws {
+    @Test func `it is copied, migrated and gets a journal, and no identifier changes`() throws {
         let folder = TemporaryDirectory()
         let fixtures = SharedData.packageRoot + "/Tests/IdentifierIndexTests/Fixtures/"
         let path = folder["index.sqlite"]

@@ -6,7 +6,7 @@ import Core
 @testable import IdentifierIndex
 
 /// Random sequences of changes against a model that shares no code with the index, for every policy.
-@Suite("Policies, whatever comes")
+@Suite("Policies under random changes")
 struct PolicyPropertyTests {
     /// One way of running an index.
     struct Site: Sendable, CustomTestStringConvertible {
@@ -23,7 +23,7 @@ struct PolicyPropertyTests {
         }
     }
 
-    /// One change; a list of them in the order in which a chunk applies its parts.
+    /// One change; a list of them is in the order in which a chunk applies them.
     enum Change {
         case delete(String)
         case reject(String)
@@ -107,7 +107,7 @@ struct PolicyPropertyTests {
     }
 
     @Test(arguments: Site.all, [UInt64(1), 2])
-    func `every table holds what the rules say, nobody is moved by others, and no identifier gets a second owner`(
+    func `every table holds what the rules say, no item is moved by another, and no identifier gets a second owner`(
         site: Site, seed: UInt64
     ) throws {
         let harness = try harness(site)
@@ -147,7 +147,9 @@ struct PolicyPropertyTests {
     }
 
     @Test(arguments: Site.all, [UInt64(5)])
-    func `a sequence of changes does the same in one piece, cut anywhere, and twice`(site: Site, seed: UInt64) throws {
+    func `a sequence of changes has the same effect at once, split anywhere, and applied twice`(
+        site: Site, seed: UInt64
+    ) throws {
         let whole = try harness(site)
         let cut = try harness(site)
         var random = SeededGenerator(seed: seed)
@@ -163,7 +165,7 @@ struct PolicyPropertyTests {
                 let piece = rest.prefix(Int.random(in: 1...3, using: &random))
                 rest = rest.dropFirst(piece.count)
                 try apply(piece, to: cut, digest: step)
-                // What was applied already changes nothing: a chunk may come again after a crash.
+                // Applying it again changes nothing: a chunk may come again after a crash.
                 guard Bool.random(using: &random) else { continue }
                 let lines = try AssignmentModel.queries.mapValues { try cut.rows($0) }
                 try apply(piece.filter { if case .reject = $0 { false } else { true } }, to: cut, digest: step)
@@ -195,7 +197,7 @@ struct PolicyPropertyTests {
         }
         var next = 0
         var gone: [String] = []
-        // An empty index; then a chunk that is large beside the index; then ones that are not.
+        // An empty index; then a chunk that is large compared with the index; then ones that are not.
         for (new, changed) in [(9_000, 0), (2_000, 200), (1_000, 300), (1_000, 300)] {
             // Of those that are there, some go, some change, and some that went come back.
             let deleted = (0..<changed).map { "n\(next - 1 - 4 * $0)" }
@@ -219,7 +221,7 @@ struct PolicyPropertyTests {
     }
 
     @Test(arguments: CollisionPolicy.allCases, [UInt64(6), 7])
-    func `whatever the order of arrival, natural codes are the same`(
+    func `natural codes do not depend on the order of arrival`(
         policy: CollisionPolicy, seed: UInt64
     ) throws {
         var random = SeededGenerator(seed: seed)
@@ -245,7 +247,7 @@ struct PolicyPropertyTests {
         (Site(policy: .reassign, onEdit: .keep, reuse: 40), Site(policy: .reassign, onEdit: .keep)),
         (Site(policy: .suffix, onEdit: .keep, reuse: 40), Site(policy: .suffix, onEdit: .keep)),
     ])
-    func `a model of other rules disagrees`(site: Site, other: Site) throws {
+    func `a model with other rules disagrees`(site: Site, other: Site) throws {
         let harness = try harness(site)
         var model = model(other)
         var random = SeededGenerator(seed: 8)

@@ -22,11 +22,11 @@ struct PolicyTests {
         #expect(try harness.codes(of: "b") == [1, 2, 3, 1])
         #expect(try harness.index.collisions(after: nil, limit: 9).map(\.rule) == ["returned", "suffix", "suffix"])
         #expect(try harness.index.collisions(after: nil, limit: 9).map(\.rank) == [1, 2, 3])
-        #expect(try harness.index.children(of: [[1, 2], [1, 2, 3], [1, 2, 3, 1]]).map(\.items) == [5, 4, 1])
+        #expect(try harness.index.successors(of: [[1, 2], [1, 2, 3], [1, 2, 3, 1]]).map(\.items) == [5, 4, 1])
         try harness.checkInvariants("five")
     }
 
-    @Test func `a bucket has 65,536 suffixes; what comes after is quarantined and the others go on`() throws {
+    @Test func `a bucket has 65,536 suffixes; further items are quarantined and other buckets go on`() throws {
         let harness = try IndexHarness(policy: .suffix)
         try harness.apply((0..<65_530).map { ("n\($0)", [1, 1, 1]) })
         try harness.apply((0..<8).map { ("o\($0)", [1, 1, 1]) } + [("p", [1, 1, 2])])
@@ -45,19 +45,19 @@ struct PolicyTests {
         try harness.checkInvariants("nine codes")
     }
 
-    @Test func `under share a bucket has one identifier, and an identifier lives as long as one of its items`() throws {
+    @Test func `under share a bucket has one identifier, which is live as long as one of its items is`() throws {
         let harness = try IndexHarness(policy: .share)
         try harness.apply([("a", [1, 2, 3]), ("b", [1, 2, 3]), ("c", [1, 2, 0])])
         #expect(try harness.index.owners(of: [[1, 2, 3]]) == [.items([id("a"), id("b")])])
-        #expect(try harness.index.children(of: [[1], [1, 2], [1, 2, 3]]).map(\.items) == [3, 3, 2])
-        #expect(try harness.index.children(of: [[1, 2]])[0].next == [0, 3])
+        #expect(try harness.index.successors(of: [[1], [1, 2], [1, 2, 3]]).map(\.items) == [3, 3, 2])
+        #expect(try harness.index.successors(of: [[1, 2]])[0].codes == [0, 3])
         #expect(try harness.index.collisions(after: nil, limit: 9).map(\.rule) == ["shared"])
         try harness.checkInvariants("shared")
         try harness.apply(deleted: ["a"])
         #expect(try harness.index.owners(of: [[1, 2, 3]]) == [.items([id("b")])])
         try harness.apply(deleted: ["b"])
         #expect(try harness.index.owners(of: [[1, 2, 3]]) == [.deleted])
-        #expect(try harness.index.children(of: [[1, 2]])[0].next == [0])
+        #expect(try harness.index.successors(of: [[1, 2]])[0].codes == [0])
         try harness.apply([("d", [1, 2, 3])])
         #expect(try harness.index.owners(of: [[1, 2, 3]]) == [.items([id("d")])])
         // An edited item keeps its place; a deleted one returns to it.
@@ -76,7 +76,7 @@ struct PolicyTests {
         #expect(rest.map(\.codes) == [[1, 2, 2]])
     }
 
-    @Test func `on_edit reassign mints a new identifier and keeps the old one from others`() throws {
+    @Test func `on_edit reassign gives a new identifier and keeps the old one from other items`() throws {
         let harness = try IndexHarness()
         harness.rules.onEdit = .reassign
         try harness.apply([("a", [1, 2, 3])], digest: 1)
@@ -96,17 +96,17 @@ struct PolicyTests {
         try harness.apply([("a", [0, 0, 0])], digest: 4)
         #expect(try harness.codes(of: "a") == [0, 0, 0])
         #expect(try harness.index.tally().tombstones == 2)
-        try harness.checkInvariants("minted")
+        try harness.checkInvariants("reassigned")
     }
 
-    @Test func `a tombstone may be given to another when it is old enough, and history says so`() throws {
+    @Test func `a tombstone may go to another item when it is old enough, and the history records it`() throws {
         let harness = try IndexHarness()
         harness.rules.tombstoneReuse = 90 * 86_400_000
         try harness.apply([("a", [1, 2, 3])])
         try harness.apply(deleted: ["a"])
         harness.now += 90 * 86_400_000
         try harness.apply([("b", [1, 2, 3])])
-        #expect(try harness.codes(of: "b") != [1, 2, 3], "a moment too early")
+        #expect(try harness.codes(of: "b") != [1, 2, 3], "too early")
         harness.now += 1
         try harness.apply([("c", [1, 2, 3])])
         #expect(try harness.codes(of: "c") == [1, 2, 3])
@@ -120,7 +120,7 @@ struct PolicyTests {
         try harness.checkInvariants("given away")
     }
 
-    @Test func `an index keeps its policy, whatever is configured later`() throws {
+    @Test func `an index keeps its policy when another one is configured later`() throws {
         let harness = try IndexHarness(policy: .suffix)
         try harness.apply([("a", [1, 2, 3])])
         try harness.reopen(configured: .share)
@@ -129,7 +129,7 @@ struct PolicyTests {
         #expect(try harness.codes(of: "b") == [1, 2, 3, 1])
     }
 
-    @Test func `an index made before there were policies goes on as reassign, and is built like a new one`() throws {
+    @Test func `an index made before there were policies continues as reassign, with the schema of a new one`() throws {
         let folder = TemporaryDirectory()
         let text = String(decoding: PackageResources.index_sql, as: UTF8.self)
         let end = try #require(text.range(of: "-- migration 2:")).lowerBound

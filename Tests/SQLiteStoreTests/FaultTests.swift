@@ -1,4 +1,5 @@
 import Core
+import Files
 import Foundation
 import GRDB
 import Glibc
@@ -7,7 +8,7 @@ import Testing
 
 @testable import SQLiteStore
 
-/// What SQLite and the disk may do to a store, apart from what only a whole process can show (Tools/torture).
+/// Faults of SQLite and the disk; those that need a whole process are in Tools/torture.
 @Suite("Faults of a store")
 struct StoreFaultTests {
     let folder = TemporaryDirectory()
@@ -23,17 +24,17 @@ struct StoreFaultTests {
         return stat(folder["test.sqlite-wal"], &status) == 0 ? Int(status.st_size) : 0
     }
 
-    @Test func `the write-ahead log is moved into the file when it has grown, and does not grow for ever`() throws {
+    @Test func `the write-ahead log is checkpointed when it has grown, and does not grow without bound`() throws {
         let store = try open()
         var largest = 0
         for _ in 0..<24 {
-            // 2 MiB each: three times what a log may have.
+            // 2 MiB each: in all three times what a log may have.
             try store.write { try $0.execute(sql: "INSERT INTO t (a) VALUES (randomblob(2097152))") }
             largest = max(largest, logSize())
         }
         #expect(largest > 8 << 20)
         #expect(largest < 24 << 20)
-        // The negative control: with a reader in the way it does grow, and nothing fails for that.
+        // The negative control: with a reader in the way it does grow, and nothing fails because of that.
         try DatabaseQueue(path: folder["test.sqlite"]).read { reader in
             #expect(try Int.fetchOne(reader, sql: "SELECT count(*) FROM t") == 24)
             for _ in 0..<16 {
@@ -44,7 +45,7 @@ struct StoreFaultTests {
         #expect(try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 40)
     }
 
-    /// Makes the folder as a process leaves it that dies while it writes the first page, or a later one, of a file.
+    /// Makes the folder as a process leaves it that dies while it writes the first page of a file, or a later one.
     private func interruptedTransaction(pagesBefore: Int) throws {
         let (file, copy) = (folder["test.sqlite"], folder["copy.sqlite"])
         let queue = try DatabaseQueue(path: copy)
@@ -62,14 +63,14 @@ struct StoreFaultTests {
         }
     }
 
-    @Test func `a file whose making was interrupted is made anew`() throws {
+    @Test func `a file whose creation was interrupted is created again`() throws {
         try interruptedTransaction(pagesBefore: 0)
         let store = try open()
         #expect(try store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 0)
         #expect(try store.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
     }
 
-    @Test func `another program's file in the middle of a transaction is left alone`() throws {
+    @Test func `another program's file with an unfinished transaction is left alone`() throws {
         try interruptedTransaction(pagesBefore: 1)
         let before = FileManager.default.contents(atPath: folder["test.sqlite"])
         #expect(throws: StoreError.self) { try open() }
@@ -84,9 +85,18 @@ struct StoreFaultTests {
     ]
 
     @Test(arguments: reasons)
-    func `each of SQLite's errors has its reason`(code: ResultCode, reason: StoreReason) {
+    func `each error of SQLite has its reason, and failed syncs and I/O errors are fatal`(
+        code: ResultCode, reason: StoreReason
+    ) {
         let error = StoreError(DatabaseError(resultCode: code), path: "x")
         #expect(error.reason == reason)
+        #expect(error.isFatal == [.sync, .io].contains(reason))
         #expect(!error.remedy.isEmpty)
+    }
+
+    @Test func `a failed fsync of another file of the store is fatal, a full disk is not`() {
+        #expect(StoreError(FilesError.sync("x", errno: EIO), path: "x").isFatal)
+        let full = StoreError(FilesError.system("write", "x", errno: ENOSPC), path: "x")
+        #expect(full.code == "store.disk_full" && !full.isFatal && full.isRetryable)
     }
 }

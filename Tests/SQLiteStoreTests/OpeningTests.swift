@@ -17,11 +17,14 @@ struct OpeningTests {
         "-- migration 3: third\nCREATE INDEX t_a ON t (a);\n",
     ]
 
+    private static let repair = "Ask the owner of the file."
+
     private func open(_ path: String? = nil, version: Int = 1) throws -> SQLiteStore {
         let schema = Self.schemas.prefix(version).joined()
         return try SQLiteStore(
             path: path ?? self.path,
-            settings: .init(applicationID: 77, migrations: Migrations(schema: Array(schema.utf8))))
+            settings: .init(
+                applicationID: 77, migrations: Migrations(schema: Array(schema.utf8)), repair: Self.repair))
     }
 
     private func fill(_ store: SQLiteStore, rows: Int = 5_000) throws {
@@ -38,14 +41,14 @@ struct OpeningTests {
     }
 
     /// Overwrites bytes of a closed file.
-    private func spoil(_ path: String, at offset: UInt64, _ bytes: [UInt8]) throws {
+    private func corrupt(_ path: String, at offset: UInt64, _ bytes: [UInt8]) throws {
         let file = try #require(FileHandle(forUpdatingAtPath: path))
         try file.seek(toOffset: offset)
         try file.write(contentsOf: bytes)
         try file.close()
     }
 
-    @Test func `a file that was closed in order is not checked, one that was not is`() throws {
+    @Test func `a file that was closed cleanly is not checked, one that was not is`() throws {
         let first = try open()
         #expect(!first.opening.wasUnclean, "a new file")
         try fill(first)
@@ -64,16 +67,16 @@ struct OpeningTests {
         #expect(dead.opening.wasUnclean)
         #expect(try count(dead) == 5_000, "what was committed is there")
         try dead.close()
-        let mended = try open(folder["dead"] + "/test.sqlite")
-        #expect(!mended.opening.wasUnclean)
-        try mended.close()
+        let repaired = try open(folder["dead"] + "/test.sqlite")
+        #expect(!repaired.opening.wasUnclean)
+        try repaired.close()
     }
 
     @Test func `a file that changed after it was closed is checked`() throws {
         let store = try open()
         try fill(store)
         try store.close()
-        // The same bytes, written again by somebody else.
+        // The same bytes, written again by another program.
         let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
         try bytes.write(to: URL(fileURLWithPath: path))
         let again = try open()
@@ -81,19 +84,19 @@ struct OpeningTests {
         try again.close()
     }
 
-    @Test func `damage is found where the file was not closed cleanly, and only there`() throws {
+    @Test func `damage is found in a file that was not closed cleanly, and only there`() throws {
         let store = try open()
         try fill(store)
         try store.close()
         let clean = CleanMark(database: path)
         // The type byte of a page in the middle.
-        try spoil(path, at: 4_096 * 20, [0x77])
+        try corrupt(path, at: 4_096 * 20, [0x77])
         #expect(!clean.isValid)
         #expect {
             _ = try open()
         } throws: { error in
             guard let error = error as? StoreError else { return false }
-            return error.reason == .damaged && error.remedy.contains("letter index rebuild")
+            return error.reason == .damaged && error.remedy == Self.repair
         }
         // It stays refused.
         #expect(throws: StoreError.self) { _ = try open() }
@@ -103,7 +106,7 @@ struct OpeningTests {
         #expect(!unchecked.opening.wasUnclean)
     }
 
-    @Test func `an older schema is copied before it is brought up to date, and one copy is kept`() throws {
+    @Test func `a file with an older schema is copied before it is migrated, and one copy is kept`() throws {
         let first = try open()
         try fill(first, rows: 100)
         try first.close()
@@ -129,11 +132,11 @@ struct OpeningTests {
         #expect(FileManager.default.fileExists(atPath: folder["test.v2.backup.sqlite"]))
     }
 
-    @Test func `without room for the copy nothing is migrated`() throws {
+    @Test func `if the copy cannot be made nothing is migrated`() throws {
         let first = try open()
         try fill(first, rows: 100)
         try first.close()
-        // A folder where the copy is to be written: it cannot be renamed over.
+        // A folder at the path of the copy: the copy cannot be renamed over it.
         let target = SQLiteStore.backupPath(of: path, version: 1)
         try FileManager.default.createDirectory(atPath: target + "/full", withIntermediateDirectories: true)
         #expect(throws: StoreError.self) { _ = try open(version: 2) }

@@ -19,7 +19,7 @@ struct SQLiteStoreTests {
             path: path, settings: .init(applicationID: application, migrations: Migrations(schema: Array(schema.utf8))))
     }
 
-    @Test func `a schema's steps are applied once and in order`() throws {
+    @Test func `migrations are applied in order, each once`() throws {
         let first = try open(one)
         try first.write { try $0.execute(sql: "INSERT INTO t (a) VALUES (1)") }
         try first.close()
@@ -45,14 +45,14 @@ struct SQLiteStoreTests {
         #expect(throws: StoreError.self) { try store.read { try $0.execute(sql: "INSERT INTO t (a) VALUES (1)") } }
     }
 
-    @Test func `a file of a later version or of another application is refused and left as it is`() throws {
+    @Test func `a file of a later version or of another application is refused and not changed`() throws {
         try open(one + two).close()
         #expect(reason { try open(one) } == .newer)
         #expect(reason { try open(one + two, application: 78) } == .foreign)
         #expect(try open(one + two).read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 2)
     }
 
-    @Test func `a damaged file is named`() throws {
+    @Test func `a damaged file is reported as damaged`() throws {
         try [UInt8](repeating: 65, count: 4_096).withUnsafeBytes { bytes in
             let file = try #require(fopen(path, "w"))
             fwrite(bytes.baseAddress, 1, bytes.count, file)

@@ -31,7 +31,7 @@ import Core
                 #expect(try FileSystem.read(a, limit: 1 << 20) == FileSystem.read(b, limit: 1 << 20))
             }
             #expect(try FileSystem.list(directory) == ["a", "b"])
-            #expect(throws: FilesFailure.self) { try ModelDirectory.write(model, to: "\(directory)/a") }
+            #expect(throws: FilesError.self) { try ModelDirectory.write(model, to: "\(directory)/a") }
         }
     }
 
@@ -77,7 +77,7 @@ import Core
             try FileSystem.replace(path, with: whole)
             #expect(try ModelDirectory.load("\(directory)/a").levels == 2)
             try FileSystem.removeTree(path)
-            #expect(throws: FilesFailure.self) { try ModelDirectory.load("\(directory)/a") }
+            #expect(throws: FilesError.self) { try ModelDirectory.load("\(directory)/a") }
         }
     }
 

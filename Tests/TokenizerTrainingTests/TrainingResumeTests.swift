@@ -78,7 +78,7 @@ import Core
                     return nil
                 } catch let failure as TokenizerFailure {
                     return failure.code
-                } catch let failure as FilesFailure {
+                } catch let failure as FilesError {
                     return failure.code
                 }
             }

@@ -41,6 +41,30 @@ struct TrieFileTests {
         #expect(throws: (any Error).self) { try TrieFile.read(path + "x", levels: 3, tag: tag) }
     }
 
+    /// Arrays that are not a trie, in a file whose checksums are right: what only a defect or memory damage can write.
+    @Test(
+        arguments: [
+            ("sizes", [1, 2, 5, 6], [2, 4, 4], [0, 2, 4], []), ("starts", [1, 2, 5, 6], [3, 3, 4], [0, 2, 4], []),
+            ("no children", [1, 2, 5, 6], [2, 2, 4], [0, 2, 4], []),
+            ("siblings", [2, 1, 5, 6], [2, 3, 4], [0, 2, 4], []),
+            ("siblings", [1, 2, 6, 5], [2, 4, 4], [0, 1, 4], []),
+            ("items", [1, 2, 5, 6], [2, 3, 4], [0, 2, 4], [0, 1, 1]),
+            ("items", [1, 2, 5, 6], [2, 3, 4], [0, 2, 4], [1, 2, 3]),
+            ("end", [1, 2, 5, 6], [2, 3, 5], [0, 2, 4], []),
+        ] as [(String, [Code], [UInt32], [Int], [UInt32])])
+    func `arrays that are not a trie are refused`(
+        what: String, codes: [Code], first: [UInt32], starts: [Int], before: [UInt32]
+    ) throws {
+        let broken = TrieBase(levels: 2, codes: codes, first: first, starts: starts, before: before)
+        try TrieFile.write(TrieSnapshot(counting: broken), tag: tag, to: path)
+        let error = #expect(throws: TrieError.self, "\(what)") { try TrieFile.read(path, levels: 2, tag: tag) }
+        #expect(error?.reason == .badFile)
+        // The negative control: these arrays are one.
+        let whole = TrieBase(levels: 2, codes: [1, 2, 5, 6], first: [2, 3, 4], starts: [0, 2, 4], before: [0, 1, 3])
+        try TrieFile.write(TrieSnapshot(counting: whole), tag: tag, to: path)
+        #expect(try TrieFile.read(path, levels: 2, tag: tag).items == 3)
+    }
+
     @Test func `a damaged file is ignored, whichever byte it is`() throws {
         try TrieFile.write(try snapshot(most: 3), tag: tag, to: path)
         let whole = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -58,3 +82,25 @@ struct TrieFileTests {
         }
     }
 }
+
+#if LETTER_INTERNAL_CHECKS
+    @Suite("Internal checks of the trie")
+    struct TrieInternalChecksTests {
+        @Test func `a base that contradicts itself ends the process`() async {
+            await #expect(processExitsWith: .failure) {
+                TrieBase(levels: 2, codes: [2, 1, 5, 6], first: [2, 3, 4], starts: [0, 2, 4], before: [])
+                    ._checkInvariants()
+            }
+            await #expect(processExitsWith: .success) {
+                TrieBase(levels: 2, codes: [1, 2, 5, 6], first: [2, 3, 4], starts: [0, 2, 4], before: [])
+                    ._checkInvariants()
+            }
+        }
+
+        @Test func `an overlay of another length than its base ends the process`() async {
+            await #expect(processExitsWith: .failure) {
+                TrieSnapshot(base: TrieBase(levels: 2), overlay: TrieOverlay(levels: 3), commit: 1)._checkInvariants()
+            }
+        }
+    }
+#endif

@@ -2,7 +2,7 @@ import TestSupport
 import Trie
 import Core
 
-/// The trie as a dictionary of identifiers: slow, and plainly right.
+/// The trie as a dictionary of identifiers: slow, and obviously right.
 struct TrieModel {
     let levels: Int
     var items: [Identifier: Int] = [:]
@@ -14,7 +14,7 @@ struct TrieModel {
         }
     }
 
-    func children(of prefix: Identifier) -> [Code] {
+    func successors(of prefix: Identifier) -> [Code] {
         guard prefix.count < levels else { return [] }
         return Set(items.keys.filter { $0.prefix(prefix.count) == prefix }.map { $0[prefix.count] }).sorted()
     }
@@ -23,7 +23,7 @@ struct TrieModel {
         items.reduce(0) { $0 + ($1.key.prefix(prefix.count) == prefix ? $1.value : 0) }
     }
 
-    /// Prefixes worth asking about: of every length, of identifiers that are there and of others.
+    /// Prefixes to look up: of every length, of identifiers that are in the trie and of others.
     func prefixes(codes: Int, using random: inout SeededGenerator) -> [Identifier] {
         var result: [Identifier] = [[]]
         let present = items.keys.sorted()

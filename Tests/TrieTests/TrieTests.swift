@@ -22,7 +22,7 @@ struct TrieTests {
         var masks = TrieMasks(width: codes)
         snapshot.masks(of: prefixes, into: &masks)
         for (row, prefix) in prefixes.enumerated() {
-            let expected = model.children(of: prefix)
+            let expected = model.successors(of: prefix)
             #expect(Array(lists[row]) == expected, "\(comment): after '\(prefix)'")
             #expect(lists.items[row] == model.count(below: prefix), "\(comment): below '\(prefix)'")
             #expect(snapshot.items(below: prefix) == model.count(below: prefix), "\(comment): below '\(prefix)'")
@@ -50,7 +50,7 @@ struct TrieTests {
         }
     }
 
-    @Test(arguments: [UInt64(1), 2, 3, 4]) func `commit by commit it stays what the dictionary is, merged or not`(
+    @Test(arguments: [UInt64(1), 2, 3, 4]) func `after every commit it equals the dictionary, merged or not`(
         seed: UInt64
     ) throws {
         var random = SeededGenerator(seed: seed)
@@ -82,7 +82,7 @@ struct TrieTests {
         #expect(live.failure == nil)
     }
 
-    @Test func `commits that come while it is loaded are applied, those that were read are not`() throws {
+    @Test func `commits that come while it is loaded are applied, those that the load has read are not`() throws {
         let jobs = Mutex<[@Sendable () -> Void]>([])
         let live = LiveTrie { job in jobs.withLock { $0.append(job) } }
         var model = TrieModel(levels: 2)
@@ -96,8 +96,8 @@ struct TrieTests {
         for job in jobs.withLock({ $0 }) { job() }
         let snapshot = try #require(live.snapshot)
         #expect(snapshot.commit == 8)
-        #expect(snapshot.children(of: []) == [1, 3])
-        #expect(snapshot.children(of: [1]) == [2])
+        #expect(snapshot.successors(of: []) == [1, 3])
+        #expect(snapshot.successors(of: [1]) == [2])
         #expect(snapshot.items == 2)
     }
 
@@ -154,12 +154,12 @@ struct TrieTests {
         #expect(result.wrong.isEmpty, "\(result.wrong.prefix(5))")
         #expect(result.counts.allSatisfy { $0 % 50 == 0 }, "\(result.counts.sorted().prefix(20))")
         #expect(result.counts.count >= 20, "the readers saw too little to prove anything")
-        #expect(first.items == 0 && first.children(of: []).isEmpty, "the first snapshot is what it was")
+        #expect(first.items == 0 && first.successors(of: []).isEmpty, "the first snapshot is what it was")
         queue.sync {}
         #expect(live.snapshot?.items == commit * 50)
     }
 
-    @Test func `what does not come in order is refused`() throws {
+    @Test func `identifiers out of order are refused`() throws {
         var builder = TrieBuilder(levels: 2)
         try builder.append([1, 2])
         #expect(throws: TrieError.self) { try builder.append([1, 2]) }
@@ -170,7 +170,7 @@ struct TrieTests {
         #expect(builder.finish().identifiers == 2)
     }
 
-    @Test func `changes that do not fit their base take the trie away`() throws {
+    @Test func `changes that do not fit their base drop the trie`() throws {
         let live = LiveTrie(background: { $0() }, mergeAfter: 1)
         live.load({ (TrieBase(levels: 2), 0) })
         live.publish([TrieChange([1, 1], -1), TrieChange([2, 2], 1)], commit: 1)

@@ -143,7 +143,7 @@ final class DaemonService: ControlService {
         try await read { active in
             let answers = zip(ids, try active.index.items(ids)).map { id, found in
                 ItemAnswer(
-                    item: id, codes: found.row?.codes, status: ControlAPI.ItemStatus(found), generation: active.number)
+                    item: id, codes: found.row?.codes, status: found.status, generation: active.number)
             }
             return ItemsAnswer(generation: active.number, items: answers)
         }
@@ -155,7 +155,7 @@ final class DaemonService: ControlService {
                 switch owner {
                 case .items(let items): IdentifierAnswer(codes: codes, items: items, generation: active.number)
                 case .deleted: IdentifierAnswer(codes: codes, items: [], status: .deleted, generation: active.number)
-                case .nobody: IdentifierAnswer(codes: codes, items: [], generation: active.number)
+                case .unassigned: IdentifierAnswer(codes: codes, items: [], generation: active.number)
                 }
             }
             return IdentifiersAnswer(generation: active.number, identifiers: answers)
@@ -172,7 +172,7 @@ final class DaemonService: ControlService {
                     remedy: "Give at most \(length) codes.")
             }
             let answers = zip(prefixes, try active.index.successors(of: prefixes)).map { prefix, children in
-                TrieAnswer(prefix: prefix, next: children.next, items: children.items, generation: active.number)
+                TrieAnswer(prefix: prefix, next: children.codes, items: children.items, generation: active.number)
             }
             return TrieAnswers(generation: active.number, answers: answers)
         }
@@ -241,21 +241,6 @@ final class DaemonService: ControlService {
             try await write(DumpBatch(generation: number, items: lines))
             position = end
         } while position < dump.count
-    }
-}
-
-extension ControlAPI.ItemStatus {
-    init(_ found: ItemLookup) {
-        switch found {
-        case .deleted: self = .deleted
-        case .unknown: self = .unknown
-        case .known(let row):
-            switch row.status {
-            case .live: self = .live
-            case .stale: self = .stale
-            case .quarantined: self = .quarantined
-            }
-        }
     }
 }
 

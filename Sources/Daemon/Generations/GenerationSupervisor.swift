@@ -94,14 +94,15 @@ final class GenerationSupervisor: Sendable {
 
     private func open(_ record: GenerationRecord) async throws -> Opened {
         let known = models.withLock { $0.removeValue(forKey: record.number) }
-        let pipeline = try await disk.run { [registry, directory, threads, policy, rules, logger] in
+        let pipeline = try await disk.run { [registry, directory, threads, policy, rules, logger, state] in
             let model = try known ?? registry.model(record.number)
             let index = try IdentifierIndex(
                 path: directory.index(record.number),
                 identity: .init(
                     generation: record.number, levels: model.levels, codesPerLevel: model.codesPerLevel,
                     model: record.model, policy: policy, arithmetic: FrozenEncoder.arithmetic),
-                mustExist: record.stage != .building, background: { threads.trie.start($0) })
+                mustExist: record.stage != .building, background: { threads.trie.start($0) },
+                compacted: { [weak state] in state?.report($0, of: record.number, to: logger) })
             index.report(to: logger)
             return try GenerationPipeline(
                 number: record.number, model: model, index: index, rules: rules, threads: threads)

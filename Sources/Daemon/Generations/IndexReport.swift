@@ -19,6 +19,28 @@ extension IdentifierIndex {
     }
 }
 
+extension DaemonState {
+    /// Logs a compaction of an index's journal, and reports one that failed in the status until one succeeds.
+    func report(_ result: Result<JournalCompaction, any Error>, of generation: Int, to logger: Logger) {
+        switch result {
+        case .success(let done):
+            note(.journal(generation), nil)
+            logger.info(
+                "the journal was compacted",
+                metadata: [
+                    "generation": "\(generation)", "before": "\(done.before)", "after": "\(done.after)",
+                    "took": "\(done.took.seconds)", "blocked": "\(done.blocked.seconds)",
+                ])
+        case .failure(let error):
+            if note(.journal(generation), error) {
+                logger.error(
+                    "the journal could not be compacted",
+                    metadata: ["generation": "\(generation)", "error": "\(error)"])
+            }
+        }
+    }
+}
+
 extension IndexIdentity {
     /// Reports what an index keeps although the configuration or the program has changed: its collision policy to the log,
     /// and the arithmetic that it was begun with to the status too.

@@ -1,5 +1,6 @@
 import Catalog
 import CLinux
+import Files
 import Glibc
 import Synchronization
 import Core
@@ -117,15 +118,14 @@ private final class Child: Sendable {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {
-            let count = read(output, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0, bytes.count < 65_536 else { break }
+            let count = SystemCall.retrying { read(output, &buffer, buffer.count) }
+            guard let count, count > 0, bytes.count < 65_536 else { break }
             bytes += buffer[..<count]
         }
         close(output)
         return state.withLock { state in
             var status: Int32 = 0
-            while waitpid(child, &status, 0) < 0, errno == EINTR {}
+            _ = SystemCall.retrying { waitpid(child, &status, 0) }
             state = .ended
             return Ended(status: (status >> 8) & 0xFF, signal: status & 0x7F, output: bytes)
         }

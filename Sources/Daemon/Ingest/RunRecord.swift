@@ -39,9 +39,9 @@ final class RunRecord: @unchecked Sendable {
 
     /// Reads what the last run left in the file `path`, and records that this one has begun.
     ///
-    /// - Throws: `FilesFailure`.
+    /// - Throws: `FilesError`.
     init(path: String) throws {
-        guard let page = letter_run_open(path) else { throw FilesFailure.system("map", path, errno: errno) }
+        guard let page = letter_run_open(path) else { throw FilesError.system("map", path, errno: errno) }
         self.page = page
         wasUnclean = letter_run_was_unclean(page) != 0
         let signal = letter_run_crash_signal(page)
@@ -55,7 +55,7 @@ final class RunRecord: @unchecked Sendable {
         self.suspect = Mutex(suspect)
         self.poison = Mutex(poison)
         if let suspect { Self.write(suspect, to: letter_run_suspect(page)) }
-        guard letter_run_begin(page) == 0 else { throw FilesFailure.system("sync", path, errno: errno) }
+        guard letter_run_begin(page) == 0 else { throw FilesError.system("sync", path, errno: errno) }
     }
 
     /// Records that the run ended cleanly.

@@ -1,63 +1,62 @@
+import Files
 import Trie
 import Core
 
-/// What a chunk does to identifiers, in order: what the journal keeps of it, and what it changes in the trie.
+/// What a chunk does to identifiers, in order: the records that the journal keeps of it, and the changes of the trie.
 struct AssignmentRecord {
-    /// The records of the journal, see `AssignmentJournal`.
-    private(set) var bytes: [UInt8] = []
+    private var writer = ByteWriter()
     /// The changes of the trie.
     private(set) var changes: [TrieChange] = []
+
+    /// The records for the journal, as `AssignmentEvent` reads them.
+    var bytes: [UInt8] { writer.bytes }
 
     /// An item got an identifier.
     ///
     /// - Parameters:
-    ///   - bucket: its natural codes when it got it.
-    ///   - collision: how it was decided that it got others than those, if there is a row that says so.
+    ///   - bucket: its natural codes at that time.
+    ///   - collision: how the collision was resolved, if there is a collision row for it.
     mutating func given(
         _ codes: Identifier, to item: ItemID, bucket: Identifier, collision: (rank: Int, rule: String)? = nil
     ) {
         begin(collision == nil ? .given : .decided, item, codes, bucket)
         if let collision {
-            append(number: UInt32(clamping: collision.rank))
-            bytes.append(UInt8(clamping: collision.rule.utf8.count))
-            bytes.append(contentsOf: collision.rule.utf8.prefix(255))
+            writer.append(UInt32(clamping: collision.rank))
+            writer.append(UInt8(clamping: collision.rule.utf8.count))
+            writer.append(contentsOf: collision.rule.utf8.prefix(255))
         }
         changes.append(TrieChange(codes, 1))
     }
 
-    /// What an item has are its natural codes by now: no decision is needed to explain them any more.
+    /// The natural codes of an item have become those of its identifier: its collision row is gone.
     mutating func explained(_ codes: Identifier, of item: ItemID) { begin(.explained, item, codes, codes) }
 
-    /// An item's identifier became a tombstone, because it was deleted or because it was given another one.
+    /// An item's identifier became a tombstone, because the item was deleted or got another identifier.
     mutating func left(_ codes: Identifier, by item: ItemID, bucket: Identifier, isDeleted: Bool, since: Int) {
         begin(isDeleted ? .deleted : .replaced, item, codes, bucket)
-        append(number: Int64(since))
+        writer.append(Int64(since))
         changes.append(TrieChange(codes, -1))
     }
 
-    /// A tombstone as it stands; for a journal that is written anew.
+    /// A tombstone as it is now; `isDeleted` says whether it is the item's last identifier.
     mutating func stands(_ codes: Identifier, of item: ItemID, bucket: Identifier, isDeleted: Bool, since: Int) {
         begin(isDeleted ? .deletedBefore : .replacedBefore, item, codes, bucket)
-        append(number: Int64(since))
+        writer.append(Int64(since))
     }
 
     private mutating func begin(_ kind: AssignmentEvent.Kind, _ item: ItemID, _ codes: Identifier, _ bucket: Identifier)
     {
-        bytes.append(kind.rawValue)
-        append(number: UInt16(truncatingIfNeeded: item.bytes.count))
-        bytes.append(contentsOf: item.bytes)
+        writer.append(kind.rawValue)
+        writer.append(UInt16(truncatingIfNeeded: item.bytes.count))
+        writer.append(contentsOf: item.bytes)
         append(codes)
         // Nearly every identifier is the bucket itself.
-        if bucket == codes { bytes.append(.max) } else { append(bucket) }
+        if bucket == codes { writer.append(UInt8.max) } else { append(bucket) }
     }
 
     private mutating func append(_ codes: Identifier) {
-        bytes.append(UInt8(codes.count))
-        for level in 0..<codes.count { append(number: codes[level]) }
-    }
-
-    private mutating func append(number: some FixedWidthInteger) {
-        withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+        writer.append(UInt8(codes.count))
+        for level in 0..<codes.count { writer.append(codes[level]) }
     }
 }
 
@@ -72,11 +71,12 @@ struct AssignmentEvent {
         case deleted = 3
         /// It got another identifier; this one is a tombstone.
         case replaced = 4
-        /// The identifier that it has are its natural codes by now.
+        /// Its natural codes have become those of its identifier.
         case explained = 5
-        /// A tombstone of a deleted item, in a journal that was written anew.
+        /// A tombstone of a deleted item, in a journal that was written from an index.
         case deletedBefore = 6
-        /// A tombstone of an item that has another identifier by now, or is deleted, in such a journal.
+        /// A tombstone of an item that has another identifier by now, or left this one before it was deleted, in such a
+        /// journal; elsewhere, of an item that was deleted, came back and found no free identifier.
         case replacedBefore = 7
     }
 
@@ -98,12 +98,11 @@ struct AssignmentEvent {
         self.rule = rule
     }
 
-    /// Reads the record at `position` and moves past it; nil if there is none there that can be read.
-    init?(_ bytes: ArraySlice<UInt8>, at position: inout Int) {
-        var reader = Reader(bytes: bytes, position: position)
+    /// Reads the next record; nil if the bytes are not one.
+    init?(_ reader: inout ByteReader) {
         guard let kind = reader.byte().flatMap(Kind.init), let length = reader.number(UInt16.self),
             let id = reader.bytes(Int(length)), let item = ItemID(id), let count = reader.byte(),
-            let codes = reader.codes(count), let second = reader.byte()
+            let codes = Self.codes(count, &reader), let second = reader.byte()
         else { return nil }
         self.kind = kind
         self.item = item
@@ -111,7 +110,7 @@ struct AssignmentEvent {
         if second == .max {
             bucket = codes
         } else {
-            guard let codes = reader.codes(second) else { return nil }
+            guard let codes = Self.codes(second, &reader) else { return nil }
             bucket = codes
         }
         if kind == .decided {
@@ -122,40 +121,18 @@ struct AssignmentEvent {
             self.rule = String(decoding: rule, as: UTF8.self)
         }
         if [.deleted, .replaced, .deletedBefore, .replacedBefore].contains(kind) {
-            guard let since = reader.number(UInt64.self) else { return nil }
-            self.since = Int(truncatingIfNeeded: since)
+            guard let since = reader.number(Int64.self) else { return nil }
+            self.since = Int(since)
         }
-        position = reader.position
     }
 
-    private struct Reader {
-        let bytes: ArraySlice<UInt8>
-        var position: Int
-
-        mutating func byte() -> UInt8? {
-            guard position < bytes.endIndex else { return nil }
-            defer { position += 1 }
-            return bytes[position]
+    private static func codes(_ count: UInt8, _ reader: inout ByteReader) -> Identifier? {
+        guard count <= Identifier.maximumLength else { return nil }
+        var codes = Identifier()
+        for _ in 0..<count {
+            guard let code = reader.number(Code.self) else { return nil }
+            codes.append(code)
         }
-
-        mutating func bytes(_ count: Int) -> ArraySlice<UInt8>? {
-            guard count <= bytes.endIndex - position else { return nil }
-            defer { position += count }
-            return bytes[position..<(position + count)]
-        }
-
-        mutating func number<Number: FixedWidthInteger>(_: Number.Type) -> Number? {
-            bytes(MemoryLayout<Number>.size)?.reversed().reduce(0) { $0 << 8 | Number($1) }
-        }
-
-        mutating func codes(_ count: UInt8) -> Identifier? {
-            guard count <= Identifier.maximumLength else { return nil }
-            var codes = Identifier()
-            for _ in 0..<count {
-                guard let code = number(Code.self) else { return nil }
-                codes.append(code)
-            }
-            return codes
-        }
+        return codes
     }
 }

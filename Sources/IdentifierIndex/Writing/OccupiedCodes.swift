@@ -2,25 +2,22 @@ import GRDB
 import SQLiteStore
 import Core
 
-/// Which natural or balanced codes were somebody's before a chunk: an item's, or kept for one that left.
+/// Which natural or balanced codes were in use before a chunk: an item had them, or a tombstone blocked them.
 ///
-/// Under policy `suffix`: whether anything begins with them.
+/// Under policy `suffix`: whether any identifier begins with them.
 struct OccupiedCodes {
     private let database: Database
     private let identity: IndexIdentity
     private let blockingSince: Int
     private let live: PreparedStatement
     private let left: PreparedStatement
-    /// To be set when an identifier is left while items are decided upon.
+    /// Set when an identifier is left while the chunk is applied.
     var hasTombstones = true
 
-    /// The natural and the balanced codes of the chunk's items, each once, ascending.
-    private var wanted: [Identifier] = []
-
-    /// What was found out beforehand; nil: each is looked up when it is asked for.
+    /// The occupied ones among the codes surveyed; nil: each is looked up when it is asked for.
     private var known: Set<Identifier>?
 
-    /// From how many items of a chunk on all are looked up beforehand, in the order of the table.
+    /// From how many items of a chunk on all codes are looked up beforehand, in the order of the table.
     private static let manyItems = 1_024
 
     init(_ database: Database, identity: IndexIdentity, blockingSince: Int) throws {
@@ -33,39 +30,36 @@ struct OccupiedCodes {
             database, "SELECT 1 FROM tombstone WHERE codes BETWEEN ? AND ? AND since >= ? LIMIT 1")
     }
 
-    /// Whether the codes were occupied. O(1) after a survey, else O(log n).
-    func contains(_ natural: Identifier) throws -> Bool {
-        if let known { return known.contains(natural) }
-        return try lookUp(natural)
+    /// Whether the codes were occupied. O(1) after a survey, else O(log items).
+    func contains(_ codes: Identifier) throws -> Bool {
+        if let known { return known.contains(codes) }
+        return try lookUp(codes)
     }
 
-    /// Finds out about all items of a chunk at once, where that is less work: with one pass through the table if the
-    /// chunk is not small beside it, else with look-ups in the table's order.
-    mutating func survey(_ items: [EncodedItem], against tally: Tally) throws {
+    /// Looks up all codes of a chunk at once, where that is less work: with one pass through the table if the chunk is
+    /// large compared with it, else one by one in the order of the table.
+    mutating func survey(_ wanted: [Identifier], items: Int, against tally: Tally) throws {
         hasTombstones = tally.tombstones > 0
-        wanted = Set(items.map(\.natural) + items.compactMap(\.balanced)).sorted()
         if tally.live == 0, !hasTombstones {
             known = []
             return
         }
-        guard items.count >= Self.manyItems else { return }
+        guard items >= Self.manyItems else { return }
         var found: Set<Identifier> = []
-        if items.count >= (tally.live + tally.tombstones) / 8 {
-            try pass("SELECT codes FROM \(identity.identifierTable) ORDER BY codes", into: &found)
+        if items >= (tally.live + tally.tombstones) / 8 {
+            try pass("SELECT codes FROM \(identity.identifierTable) ORDER BY codes", wanted, into: &found)
             if hasTombstones {
                 try pass(
-                    "SELECT codes FROM tombstone WHERE since >= \(blockingSince) ORDER BY codes",
-                    into: &found)
+                    "SELECT codes FROM tombstone WHERE since >= \(blockingSince) ORDER BY codes", wanted, into: &found)
             }
         } else {
-            for natural in wanted where try lookUp(natural) { found.insert(natural) }
+            for codes in wanted where try lookUp(codes) { found.insert(codes) }
         }
         known = found
     }
 
-    private func pass(_ sql: String, into found: inout Set<Identifier>) throws {
+    private func pass(_ sql: String, _ wanted: [Identifier], into found: inout Set<Identifier>) throws {
         let statement = try PreparedStatement(database, sql)
-        defer { statement.reset() }
         var position = 0
         while position < wanted.count, try statement.step() {
             guard let codes = statement.identifier(0) else { continue }
@@ -75,21 +69,8 @@ struct OccupiedCodes {
         }
     }
 
-    /// The natural and balanced codes of the chunk's items that begin with a prefix of all codes but the last, ascending.
-    ///
-    /// O(log n + how many there are).
-    func natural(below prefix: Identifier) -> ArraySlice<Identifier> {
-        var (low, high) = (0, wanted.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if wanted[middle] < prefix { low = middle + 1 } else { high = middle }
-        }
-        return wanted[low...].prefix { $0.prefix(prefix.count) == prefix }
-    }
-
-    private func lookUp(_ natural: Identifier) throws -> Bool {
-        let (first, last) =
-            identity.policy == .suffix ? (natural.appending(0), natural.appending(.max)) : (natural, natural)
+    private func lookUp(_ codes: Identifier) throws -> Bool {
+        let (first, last) = identity.policy == .suffix ? (codes.appending(0), codes.appending(.max)) : (codes, codes)
         live.bind(1, first)
         live.bind(2, last)
         defer { live.reset() }

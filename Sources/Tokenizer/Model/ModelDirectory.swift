@@ -10,7 +10,7 @@ package enum ModelDirectory {
 
     /// The manifest of the model in the directory `path`. The weights are neither read nor checked.
     ///
-    /// - Throws: `FilesFailure` if the file is missing, `TokenizerError` if it is not a manifest.
+    /// - Throws: `FilesError` if the file is missing, `TokenizerError` if it is not a manifest.
     package static func manifest(_ path: String) throws -> ModelManifest {
         let file = "\(path)/\(manifestName)"
         return try ModelManifest(json: FileSystem.read(file, limit: ModelFile.manifest.limit), path: file)
@@ -19,7 +19,7 @@ package enum ModelDirectory {
     /// Reads the model in the directory `path`, and checks all of it: size and digest of the weights, names, shapes, finite
     /// values, and that the manifest describes the weights. O(weights).
     ///
-    /// - Throws: `FilesFailure` if a file is missing or is not a safetensors file, `TokenizerError` for the rest.
+    /// - Throws: `FilesError` if a file is missing or is not a safetensors file, `TokenizerError` for the rest.
     package static func load(_ path: String) throws -> TokenizerModel {
         let manifest = try manifest(path)
         guard manifest.weights.file == weightsName else {
@@ -40,7 +40,7 @@ package enum ModelDirectory {
 
     /// Writes a model to a new directory, durably and atomically: after a crash the directory is complete or does not exist.
     ///
-    /// - Throws: `FilesFailure`, with the code `files.exists` if there is something at `path`.
+    /// - Throws: `FilesError`, with the code `files.exists` if there is something at `path`.
     package static func write(_ model: TokenizerModel, to path: String) throws {
         let publisher = try DirectoryPublisher(target: path)
         let weights = weights(of: model)
@@ -51,7 +51,7 @@ package enum ModelDirectory {
 
     /// Reads a file of weights without a manifest, as another program exports it, with the tensor names of Schema/model.md.
     ///
-    /// - Throws: `FilesFailure` if it is not a safetensors file, `TokenizerError` if names or shapes are wrong.
+    /// - Throws: `FilesError` if it is not a safetensors file, `TokenizerError` if names or shapes are wrong.
     package static func importWeights(
         _ path: String, scaling: InputScaling = .none, embeddingModel: String? = nil
     ) throws -> TokenizerModel {

@@ -26,7 +26,7 @@ package enum PublishedImport {
     /// The model in a file. O(weights).
     ///
     /// - Throws: `TokenizerError` (`tokenizer.bad_model`) that names the tensor which is unexpected or missing;
-    ///   `FilesFailure` for values that are not finite.
+    ///   `FilesError` for values that are not finite.
     package static func model(
         _ file: Safetensors, scaling: InputScaling = .none, provenance: ModelProvenance = ModelProvenance()
     ) throws -> TokenizerModel {

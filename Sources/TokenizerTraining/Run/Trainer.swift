@@ -55,7 +55,7 @@ package final class Trainer {
     ///   - stop: asked before every batch; on true the run is saved and ends.
     /// - Throws: what `progress` throws; `TokenizerFailure` (`tokenizer.stopped`) when it was told to stop,
     ///   (`tokenizer.diverged`) if a loss is no longer finite, (`tokenizer.checkpoint_mismatch`) if the checkpoint is not
-    ///   one of this run; `FilesFailure` where a checkpoint cannot be read or written.
+    ///   one of this run; `FilesError` where a checkpoint cannot be read or written.
     package func train(
         checkpoints: TrainingCheckpoints? = nil, progress: (TrainingProgress) throws -> Void = { _ in },
         stop: () -> Bool = { false }

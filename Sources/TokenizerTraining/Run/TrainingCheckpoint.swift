@@ -91,12 +91,12 @@ struct TrainingCheckpoint {
 
     /// Reads a checkpoint and checks that it is one of this run.
     ///
-    /// - Throws: `FilesFailure` for a file that is missing or damaged, `TokenizerFailure`
+    /// - Throws: `FilesError` for a file that is missing or damaged, `TokenizerFailure`
     ///   (`tokenizer.checkpoint_mismatch`) for one of other settings or data.
     init(_ path: String, of run: Identity) throws {
         let file = try Safetensors(path: path)
         func decode<T: Decodable>(_ key: String, _ type: T.Type) throws -> T {
-            guard let text = file.metadata[key] else { throw FilesFailure.damaged(path, "'\(key)' is missing") }
+            guard let text = file.metadata[key] else { throw FilesError.damaged(path, "'\(key)' is missing") }
             do {
                 return try JSONDecoder().decode(type, from: Data(text.utf8))
             } catch {

@@ -1,3 +1,4 @@
+import Files
 import Core
 import Glibc
 
@@ -27,11 +28,12 @@ enum Terminal {
         let bytes = ContiguousArray(bytes)
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress?.advanced(by: written), $0.count - written)
+            let count = bytes.withUnsafeBytes { buffer in
+                SystemCall.retrying {
+                    Glibc.write(descriptor, buffer.baseAddress?.advanced(by: written), buffer.count - written)
+                }
             }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
+            guard let count, count > 0 else {
                 // The disk behind standard output is full: ending with status 0 would pass half an answer for a whole one.
                 if descriptor == STDOUT_FILENO { Glibc.exit(FailureKind.unavailable.exitCode) }
                 return

@@ -121,7 +121,9 @@ struct TrieBenchmark: ParsableCommand {
                 for prefixes in batches { found += prefixes.map { children[$0] ?? [] }.joined().count }
             }
             let (_, stored) = try Self.time {
-                for prefixes in batches { found += try index.children(of: prefixes).reduce(0) { $0 + $1.next.count } }
+                for prefixes in batches {
+                    found += try index.storedSuccessors(of: prefixes).reduce(0) { $0 + $1.codes.count }
+                }
             }
             Self.line(
                 "\(depth) codes given",
@@ -195,7 +197,7 @@ struct TrieBenchmark: ParsableCommand {
     private static func path(_ snapshot: TrieSnapshot, _ depth: Int, _ random: inout SeededGenerator) -> Identifier {
         var prefix = Identifier()
         for _ in 0..<depth {
-            let children = snapshot.children(of: prefix)
+            let children = snapshot.successors(of: prefix)
             guard !children.isEmpty else { return prefix }
             prefix.append(children[Int(random.next() % UInt64(children.count))])
         }

@@ -9,6 +9,7 @@ import time
 
 import numpy
 
+import compaction
 from rig import PATIENCE, Failed, Rig, Skipped, expect
 from truth import Ledger, Tokenizer, check_generation_folders, check_index, check_state
 
@@ -60,8 +61,13 @@ def kill_sweep(settings):
         scenario(settings, choose, tried)
     deaths = sum(count for count, _ in tried.values())
     expect(deaths >= settings.pick(8, 60), f"only {deaths} of the calls killed letterd: {tried}")
-    told = ", ".join(f"{what} {count} of {most}" for what, (count, most) in sorted(tried.items()))
-    return f"{deaths} deaths, consistent after each (deaths of highest N tried: {told})"
+    order = compaction.sweep(settings, choose, tried, numbers, is_traced)
+    compacting = sum(count for count, _ in tried.values()) - deaths
+    expect(compacting >= settings.pick(2, 10), f"only {compacting} deaths while the journal is compacted: {tried}")
+    reported = ", ".join(f"{what} {count} of {most}" for what, (count, most) in sorted(tried.items()))
+    return (
+        f"{deaths + compacting} deaths, consistent after each (deaths of highest N tried: {reported}); "
+        f"a compaction: {order}")
 
 
 def numbers(settings, choose, few, samples):
@@ -316,8 +322,15 @@ def failing_sync(settings):
 
 def check_folders(rig):
     copy = os.path.join(rig.folder, "copy")
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(rig.state, copy)
+    for attempt in range(10):
+        shutil.rmtree(copy, ignore_errors=True)
+        try:
+            shutil.copytree(rig.state, copy)
+            break
+        except shutil.Error:
+            # The daemon may still build a candidate and replace a file meanwhile.
+            expect(attempt < 9, "the state folder changes all the time")
+            time.sleep(0.2)
     check_generation_folders(copy)
     shutil.rmtree(copy)
 

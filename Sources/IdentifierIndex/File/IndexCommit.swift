@@ -3,10 +3,11 @@ import SQLiteStore
 import Trie
 import Core
 
-/// Which commit an index is at, written in each of them: its number, and a number drawn at random for it.
+/// The commit that an index is at, written in each transaction that changes it: its number, and a random number drawn for
+/// it.
 ///
-/// Files beside the index name the commit that they belong to. The random number tells apart the same commit of two
-/// pasts, of which one is a restored copy's.
+/// The files next to the index name the commit that they belong to. The random number distinguishes the same commit of two
+/// histories, of which one is that of a restored copy.
 struct IndexCommit: Sendable, Hashable {
     var number = 0
     var nonce = 0
@@ -14,7 +15,7 @@ struct IndexCommit: Sendable, Hashable {
     /// The commit after this one.
     var next: IndexCommit { IndexCommit(number: number + 1, nonce: Int.random(in: 1 ... .max)) }
 
-    /// What a file of the trie is to be marked with.
+    /// What a file of the trie at this commit is marked with.
     var tag: TrieFile.Tag { TrieFile.Tag(commit: number, nonce: nonce) }
 }
 
@@ -27,15 +28,17 @@ extension IndexCommit {
 
     func write(_ database: Database) throws { try Self.write(database, "commit", [number, nonce]) }
 
-    /// Where the journal's last frame is, as the index knows it.
-    static func journal(_ database: Database) throws -> AssignmentJournal.Position? {
+    /// Where the last frame of the journal is, according to the index.
+    static func journal(_ database: Database) throws -> JournalPosition? {
         let numbers = try numbers(database, "journal")
         guard numbers.count == 4 else { return nil }
-        return .init(commit: numbers[0], nonce: numbers[1], start: numbers[2], end: numbers[3])
+        return JournalPosition(
+            commit: IndexCommit(number: numbers[0], nonce: numbers[1]), start: numbers[2], end: numbers[3])
     }
 
-    static func write(_ position: AssignmentJournal.Position, _ database: Database) throws {
-        try write(database, "journal", [position.commit, position.nonce, position.start, position.end])
+    static func write(_ position: JournalPosition, _ database: Database) throws {
+        try write(
+            database, "journal", [position.commit.number, position.commit.nonce, position.start, position.end])
     }
 
     private static func numbers(_ database: Database, _ name: String) throws -> [Int] {
@@ -53,25 +56,5 @@ extension IndexCommit {
         statement.bind(1, text: name)
         statement.bind(2, text: numbers.map(String.init).joined(separator: " "))
         try statement.run()
-    }
-}
-
-extension IndexIdentity {
-    /// The identity that do not depend on a configuration, under the names of their rows.
-    var rows: [String: String] {
-        [
-            "generation": String(generation), "levels": String(levels), "codes": String(codesPerLevel),
-            "model": model,
-        ]
-    }
-
-    func write(_ database: Database) throws {
-        var rows = rows
-        rows["policy"] = policy.rawValue
-        // The name is from the time when it was BLAS that took the sums.
-        rows["kernel"] = arithmetic
-        for (name, value) in rows {
-            try database.execute(sql: "INSERT INTO fact (name, value) VALUES (?, ?)", arguments: [name, value])
-        }
     }
 }
