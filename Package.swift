@@ -62,11 +62,16 @@ let package = Package(
         target("Files", ["CLinux", "Core"], settings: hot),
         target("Numerics", ["CKernels", "COpenBLAS", "Core"], settings: hot),
         target("Autodiff", ["Numerics"], settings: hot),
+        target("Layers", ["Autodiff", "Numerics"], settings: hot),
+        target("Training", ["Autodiff", "Core", "Files", "Numerics"], settings: hot),
 
         // The tokenizer: what the daemon needs, and what only `letter` does.
         target("Tokenizer", ["Core", "Files", "Numerics"], settings: hot),
-        target("TokenizerTraining", ["Autodiff", "Core", "Files", "Numerics", "Tokenizer"], settings: hot),
-        target("TokenizerEvaluation", ["Core", "Numerics", "Tokenizer"], settings: hot),
+        target(
+            "TokenizerTraining",
+            ["Autodiff", "Core", "Files", "Layers", "Numerics", "Tokenizer", "Training"], settings: hot),
+        target(
+            "TokenizerEvaluation", ["Autodiff", "Core", "Layers", "Numerics", "Tokenizer"], settings: hot),
         target("TextEmbedding", ["Core"], settings: hot),
 
         // The catalog and the index.
@@ -103,7 +108,7 @@ let package = Package(
             dependencies: [
                 "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "Generations",
                 "IdentifierIndex", "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation",
-                "TokenizerTraining", "Trie", arguments,
+                "TokenizerTraining", "Training", "Trie", arguments,
             ], swiftSettings: common),
 
         // Tests: one folder per target, and the real executables end to end.
@@ -115,10 +120,15 @@ let package = Package(
         tests("Files", ["Core", "Files"]),
         tests("Numerics", ["Numerics"]),
         tests("Autodiff", ["Autodiff", "Numerics"]),
+        tests("Layers", ["Autodiff", "Layers", "Numerics"]),
+        tests("Training", ["Autodiff", "Core", "Files", "Layers", "Numerics", "Training"]),
         tests("Tokenizer", ["Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures"]),
         tests(
             "TokenizerTraining",
-            ["Autodiff", "Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures", "TokenizerTraining"]),
+            [
+                "Autodiff", "Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures", "TokenizerTraining",
+                "Training",
+            ]),
         tests(
             "TokenizerEvaluation",
             ["Core", "Files", "Numerics", "Tokenizer", "TokenizerEvaluation", "TokenizerFixtures"]),

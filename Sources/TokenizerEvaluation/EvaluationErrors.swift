@@ -1,6 +1,8 @@
-import Tokenizer
-import Numerics
+import Autodiff
 import Core
+import Layers
+import Numerics
+import Tokenizer
 
 extension Evaluation {
     /// What quantisation and decoding leave, over a set of items.
@@ -96,6 +98,7 @@ extension Evaluator {
         var codes: [Code] = []
         codes.reserveCapacity(semantic.rows * levels)
         var errors = ItemErrors(levels: levels, width: width)
+        let (decoder, tape) = (MLP("decoder", layers: model.decoder.map { ($0.weight, $0.bias) }), Tape())
         for start in stride(from: 0, to: semantic.rows, by: 4096) {
             let count = min(4096, semantic.rows - start)
             let vectors = Array(semantic.values[(start * width)..<((start + count) * width)])
@@ -123,20 +126,11 @@ extension Evaluator {
             errors.input += input.squaredNorms()
             var quantised = latent
             quantised.add(residual, scaledBy: -1)
-            input.add(decode(quantised), scaledBy: -1)
+            // ŝ (B, D) of the quantised embeddings, in the space of scaled inputs.
+            tape.reset()
+            input.add(tape.value(decoder(tape.constant(quantised), on: tape)), scaledBy: -1)
             errors.reconstruction += input.squaredNorms()
         }
         return (codes, errors)
-    }
-
-    /// ŝ (B, D) of quantised embeddings (B, d), in the space of scaled inputs.
-    private func decode(_ quantised: Matrix) -> Matrix {
-        var values = quantised
-        for (number, layer) in model.decoder.enumerated() {
-            var output = BLAS.product(values, layer.weight, transposeB: true)
-            output.addBias(layer.bias, rectify: number + 1 < model.decoder.count)
-            values = output
-        }
-        return values
     }
 }

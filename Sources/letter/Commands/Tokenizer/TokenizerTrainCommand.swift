@@ -3,6 +3,7 @@ import Files
 import Numerics
 import Tokenizer
 import TokenizerTraining
+import Training
 import Core
 import Datasets
 
@@ -60,7 +61,7 @@ struct TokenizerTrainCommand: ParsableCommand {
                 "tokenizer.output_exists", .conflict, "\(output) exists already.",
                 remedy: "Choose another --output, or remove what is there.")
         }
-        let checkpoints = TrainingCheckpoints(
+        let checkpoints = CheckpointFile(
             path: checkpoint ?? Self.checkpointPath(output), interval: checkpointInterval, resume: resume)
         guard resume || !FileSystem.exists(checkpoints.path) else {
             throw CommandFailure(

@@ -1,0 +1,24 @@
+package import Core
+import Training
+
+/// What can go wrong with a tokenizer's training.
+package typealias TrainingError = ReasonedFailure<TrainingReason>
+
+/// Reasons, as `tokenizer.…` codes.
+package enum TrainingReason: String, TrainingFailureReason {
+    case badSettings = "bad_settings"
+    case badData = "bad_data"
+    case stopped, diverged
+    case badCheckpoint = "bad_checkpoint"
+    case checkpointMismatch = "checkpoint_mismatch"
+
+    package static let module = "tokenizer"
+
+    package var kind: FailureKind {
+        switch self {
+        case .badSettings, .badData, .diverged, .badCheckpoint: .invalid
+        case .stopped: .temporary
+        case .checkpointMismatch: .conflict
+        }
+    }
+}
