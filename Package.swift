@@ -65,11 +65,16 @@ let package = Package(
         target("Numerics", ["CKernels", "COpenBLAS", "Core"], settings: hot),
         target("KernelSelection", ["Numerics"]),
         target("Autodiff", ["Numerics"], settings: hot),
+        target("Layers", ["Autodiff", "Numerics"], settings: hot),
+        target("Training", ["Autodiff", "Core", "Files", "Numerics"], settings: hot),
 
         // The tokenizer: what the daemon needs, and what only `letter` does.
         target("Tokenizer", ["Core", "Files", "Numerics"], settings: hot),
-        target("TokenizerTraining", ["Autodiff", "Core", "Files", "Numerics", "Tokenizer"], settings: hot),
-        target("TokenizerEvaluation", ["Core", "Numerics", "Tokenizer"], settings: hot),
+        target(
+            "TokenizerTraining",
+            ["Autodiff", "Core", "Files", "Layers", "Numerics", "Tokenizer", "Training"], settings: hot),
+        target(
+            "TokenizerEvaluation", ["Autodiff", "Core", "Layers", "Numerics", "Tokenizer"], settings: hot),
         target("TextEmbedding", ["Core"], settings: hot),
 
         // The catalog and the index.
@@ -104,7 +109,8 @@ let package = Package(
             name: "letter",
             dependencies: [
                 "Catalog", "ControlAPI", "ControlClient", "Core", "Datasets", "Files", "KernelSelection",
-                "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation", "TokenizerTraining", arguments,
+                "Numerics", "TextEmbedding", "Tokenizer", "TokenizerEvaluation", "TokenizerTraining", "Training",
+                arguments,
             ], swiftSettings: common),
 
         // Benchmarks, which Tools/Benchmarks runs; not products.
@@ -123,10 +129,15 @@ let package = Package(
         tests("Numerics", ["Numerics"]),
         tests("KernelSelection", ["KernelSelection", "Numerics"]),
         tests("Autodiff", ["Autodiff", "Numerics"]),
+        tests("Layers", ["Autodiff", "Layers", "Numerics"]),
+        tests("Training", ["Autodiff", "Core", "Files", "Layers", "Numerics", "Training"]),
         tests("Tokenizer", ["Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures"]),
         tests(
             "TokenizerTraining",
-            ["Autodiff", "Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures", "TokenizerTraining"]),
+            [
+                "Autodiff", "Core", "Files", "Numerics", "Tokenizer", "TokenizerFixtures", "TokenizerTraining",
+                "Training",
+            ]),
         tests(
             "TokenizerEvaluation",
             ["Core", "Files", "Numerics", "Tokenizer", "TokenizerEvaluation", "TokenizerFixtures"]),

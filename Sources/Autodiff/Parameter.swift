@@ -1,46 +1,30 @@
 package import Numerics
 
-/// A matrix that training moves, its gradient, and its moments for AdamW.
+/// A matrix that training changes, and its gradient.
 ///
-/// A class, because tapes add to its gradient and optimisers move it in place. Not Sendable: it stays with its trainer.
+/// A class, because tapes add to its gradient and optimizers change its value in place. Not Sendable: it stays with its
+/// trainer.
 package final class Parameter {
-    /// Stable name, as in model files.
+    /// Stable name, as in model files and checkpoints.
     package let name: String
     /// The values.
     package var value: Matrix
-    /// Sum of the gradients since `clearGradient()`, of the same size.
-    package var gradient: Matrix {
-        if isClear { sum.fill(0) }
-        isClear = false
-        return sum
-    }
-    /// The gradient, unless it is clear: then its elements mean nothing.
-    private var sum: Matrix
-    private var isClear = false
-    /// Moments of the gradient.
-    package var moments: AdamW.Moments
+    private var sum = GradientSum()
 
-    /// A parameter with these starting values.
+    /// A parameter with these starting values. Its gradient takes memory when it is first needed.
     package init(_ name: String, _ value: Matrix) {
         self.name = name
         self.value = value
-        sum = Matrix(rows: value.rows, columns: value.columns)
-        moments = AdamW.Moments(rows: value.rows, columns: value.columns)
     }
 
-    /// Makes the gradient zero. O(1): the first to add to it overwrites.
-    package func clearGradient() { isClear = true }
+    /// Sum of the gradients since `clearGradient()`, of the value's size.
+    package var gradient: Matrix { sum.total(rows: value.rows, columns: value.columns) }
 
-    /// Adds to the gradient: `body` gets it and whether what it holds counts (else it must be overwritten).
-    func addToGradient(_ body: (inout Matrix, Bool) -> Void) {
-        body(&sum, !isClear)
-        isClear = false
-    }
+    /// Makes the gradient zero. O(1): the first term that is added overwrites what is there.
+    package func clearGradient() { sum.clear() }
 
-    /// One step of AdamW with the gradient at hand; `step` counts from 1.
-    package func update(_ optimizer: AdamW, step: Int) {
-        if isClear { sum.fill(0) }
-        isClear = false
-        optimizer.update(&value, gradient: sum, moments: &moments, step: step)
+    /// Adds a term to the gradient; see `GradientSum.add`.
+    func addToGradient(_ body: (inout Matrix, Float) -> Void) {
+        sum.add(rows: value.rows, columns: value.columns, body)
     }
 }

@@ -1,6 +1,8 @@
-import Tokenizer
-import Numerics
+import Autodiff
 import Core
+import Layers
+import Numerics
+import Tokenizer
 
 extension Evaluation {
     /// Errors of quantisation and decoding over a set of items. z, r_l, ẑ and s are those of `TokenizerModel`.
@@ -102,6 +104,7 @@ extension Evaluator {
         var codes: [Code] = []
         codes.reserveCapacity(semantic.rows * levels)
         var errors = ItemErrors(levels: levels, width: width)
+        let (decoder, tape) = (MLP("decoder", layers: model.decoder.map { ($0.weight, $0.bias) }), Tape())
         for start in stride(from: 0, to: semantic.rows, by: 4096) {
             let count = min(4096, semantic.rows - start)
             let vectors = Array(semantic.values[(start * width)..<((start + count) * width)])
@@ -129,20 +132,11 @@ extension Evaluator {
             errors.input += input.squaredNorms()
             var quantised = latent
             quantised.add(residual, scaledBy: -1)
-            input.add(decode(quantised), scaledBy: -1)
+            // ŝ (B, D) of the quantised embeddings, in the space of scaled inputs.
+            tape.reset()
+            input.add(tape.value(decoder(tape.constant(quantised), on: tape)), scaledBy: -1)
             errors.reconstruction += input.squaredNorms()
         }
         return (codes, errors)
-    }
-
-    /// ŝ = decoder(ẑ), (B, D), of quantised embeddings ẑ, (B, d); scaled as the encoder's inputs are.
-    private func decode(_ quantised: Matrix) -> Matrix {
-        var values = quantised
-        for (number, layer) in model.decoder.enumerated() {
-            var output = BLAS.product(values, layer.weight, transposeB: true)
-            output.addBias(layer.bias, rectify: number + 1 < model.decoder.count)
-            values = output
-        }
-        return values
     }
 }

@@ -2,123 +2,14 @@ import Autodiff
 import Numerics
 import Testing
 
-/// Compares the tape's gradients with central differences of the scalar that `build` makes of the parameters.
-private func checkGradients(
-    _ parameters: [Parameter], tolerance: Float = 2e-2, _ build: (Tape, [Tape.Variable]) -> Tape.Variable
-) {
-    let tape = Tape()
-    func loss() -> Float {
-        tape.reset()
-        return tape.scalar(build(tape, parameters.map(tape.parameter)))
-    }
-    tape.reset()
-    for parameter in parameters { parameter.clearGradient() }
-    tape.backward(from: build(tape, parameters.map(tape.parameter)))
-    for parameter in parameters {
-        var greatest: Float = 0
-        for i in 0..<parameter.value.values.count {
-            let (row, column) = (i / parameter.value.columns, i % parameter.value.columns)
-            let before = parameter.value[row, column]
-            let step: Float = 1e-2
-            parameter.value[row, column] = before + step
-            let above = loss()
-            parameter.value[row, column] = before - step
-            let below = loss()
-            parameter.value[row, column] = before
-            let numeric = (above - below) / (2 * step)
-            let analytic = parameter.gradient[row, column]
-            #expect(
-                abs(numeric - analytic) <= tolerance * max(0.05, abs(numeric)), "\(parameter.name)[\(row), \(column)]")
-            greatest = max(greatest, abs(numeric))
-        }
-        // Without this a tape that gives zeros for a constant loss would pass.
-        #expect(greatest > 1e-3, "\(parameter.name) has no influence")
-    }
-}
-
-private func parameters(_ shapes: [(Int, Int)], seed: UInt64 = 3) -> [Parameter] {
-    var random = Random(seed: seed)
-    return shapes.enumerated().map { number, shape in
-        Parameter("p\(number)", random.normalMatrix(rows: shape.0, columns: shape.1, deviation: 1))
-    }
-}
-
+/// What a tape does with steps, memory and operations that it does not know.
 @Suite struct TapeTests {
-    /// Something for the outputs to be compared with, so that every element matters.
-    private static func target(_ rows: Int, _ columns: Int) -> Matrix {
-        var random = Random(seed: 77)
-        return random.normalMatrix(rows: rows, columns: columns, deviation: 1)
-    }
-
-    @Test("a linear layer's gradients agree with differences", arguments: [false, true], [false, true])
-    func linear(bias: Bool, rectify: Bool) {
-        checkGradients(parameters([(4, 3), (5, 3)] + (bias ? [(1, 5)] : []))) { tape, p in
-            let y = tape.linear(p[0], p[1], bias: bias ? p[2] : nil, rectify: rectify)
-            return tape.meanSquaredError(y, tape.constant(Self.target(4, 5)))
-        }
-    }
-
-    @Test("a product's gradients agree with differences, also of a matrix with itself") func product() {
-        checkGradients(parameters([(4, 3), (5, 3)])) { tape, p in
-            tape.meanSquaredError(tape.productTransposed(p[0], p[1]), tape.constant(Self.target(4, 5)))
-        }
-        checkGradients(parameters([(3, 2)])) { tape, p in
-            tape.meanSquaredError(tape.productTransposed(p[0], p[0]), tape.constant(Self.target(3, 3)))
-        }
-    }
-
-    @Test("gather, with repeats") func gather() {
-        checkGradients(parameters([(4, 3)])) { tape, p in
-            tape.meanSquaredError(tape.gather(p[0], [2, 0, 2, 1, 3]), tape.constant(Self.target(5, 3)))
-        }
-    }
-
-    @Test("a weighted sum, and a value used twice") func weightedSum() {
-        checkGradients(parameters([(2, 3), (2, 3)])) { tape, p in
-            let sum = tape.weightedSum([(p[0], 2), (p[1], -0.5), (p[0], 0.25)])
-            return tape.meanSquaredError(sum, p[1])
-        }
-    }
-
-    @Test("cross-entropy, with rows and columns left out") func crossEntropy() {
-        checkGradients(parameters([(4, 11)])) { tape, p in
-            let logits = tape.weightedSum([(p[0], 1.5)])
-            return tape.crossEntropy(logits, targets: [3, -1, 0, 10], excluded: [4, 2, -1, 0])
-        }
-    }
-
-    @Test("a small network of all of it") func network() {
-        checkGradients(parameters([(6, 4), (1, 6), (3, 6), (1, 3), (5, 3)])) { tape, p in
-            let hidden = tape.linear(tape.constant(Self.target(7, 4)), p[0], bias: p[1], rectify: true)
-            let z = tape.linear(hidden, p[2], bias: p[3])
-            let loss = tape.crossEntropy(tape.productTransposed(z, p[4]), targets: [0, 1, 2, 3, 4, 0, 1])
-            let error = tape.meanSquaredError(z, tape.gather(p[4], [0, 1, 2, 3, 4, 0, 1]))
-            return tape.weightedSum([(loss, 1), (error, 0.3)])
-        }
-    }
-
-    @Test("no gradient passes a stop; the straight-through estimator passes it to its base alone") func stops() {
-        let tape = Tape()
-        let p = parameters([(2, 3), (2, 3)])
-        let (a, b) = (tape.parameter(p[0]), tape.parameter(p[1]))
-        let through = tape.straightThrough(a, to: b)
-        for (got, expected) in zip(tape.value(through).values, p[1].value.values) {
-            #expect(abs(got - expected) < 1e-6)
-        }
-        let loss = tape.meanSquaredError(through, tape.stopGradient(b))
-        let far = tape.meanSquaredError(through, tape.constant(Self.target(2, 3)))
-        tape.backward(from: tape.weightedSum([(loss, 1), (far, 1)]))
-        let expected = zip(p[1].value.values, Self.target(2, 3).values).map { 2 * ($0 - $1) / 6 }
-        for (got, wanted) in zip(p[0].gradient.values, expected) { #expect(abs(got - wanted) < 1e-5) }
-        #expect(p[1].gradient.values.allSatisfy { $0 == 0 })
-    }
-
     @Test("a step after a reset gives the gradients of a new tape, also for a smaller batch") func reuse() {
         let p = parameters([(3, 4), (1, 3)])
         func gradients(_ tape: Tape, rows: Int) -> [Float] {
             for parameter in p { parameter.clearGradient() }
-            let y = tape.linear(tape.constant(Self.target(rows, 4)), tape.parameter(p[0]), bias: tape.parameter(p[1]))
-            tape.backward(from: tape.meanSquaredError(y, tape.constant(Self.target(rows, 3))))
+            let y = tape.linear(tape.constant(target(rows, 4)), tape.parameter(p[0]), bias: tape.parameter(p[1]))
+            tape.backward(from: tape.meanSquaredError(y, tape.constant(target(rows, 3))))
             return p.flatMap(\.gradient.values)
         }
         let tape = Tape()
@@ -127,4 +18,116 @@ private func parameters(_ shapes: [(Int, Int)], seed: UInt64 = 3) -> [Parameter]
             #expect(gradients(tape, rows: rows) == gradients(Tape(), rows: rows))
         }
     }
+
+    @Test("a step may record other operations than the one before") func otherOperations() {
+        let p = parameters([(4, 4)])
+        let tape = Tape()
+        func gradient(_ tape: Tape, gathers: Bool) -> [Float] {
+            tape.reset()
+            p[0].clearGradient()
+            let x = tape.parameter(p[0])
+            let y = gathers ? tape.gather(x, [1, 1, 0, 3]) : tape.productTransposed(x, x)
+            tape.backward(from: tape.meanSquaredError(y, tape.constant(target(4, 4))))
+            return p[0].gradient.values
+        }
+        for gathers in [true, false, true] {
+            #expect(gradient(tape, gathers: gathers) == gradient(Tape(), gathers: gathers))
+        }
+    }
+
+    @Test("gradients of two backward passes add up until they are cleared") func sums() {
+        let p = parameters([(3, 4)])
+        func pass() {
+            let tape = Tape()
+            tape.backward(from: tape.meanSquaredError(tape.parameter(p[0]), tape.constant(target(3, 4))))
+        }
+        pass()
+        let once = p[0].gradient.values
+        pass()
+        #expect(p[0].gradient.values == once.map { 2 * $0 })
+        p[0].clearGradient()
+        #expect(p[0].gradient.values.allSatisfy { $0 == 0 })
+        pass()
+        #expect(p[0].gradient.values == once)
+    }
+
+    @Test("an operation that is defined elsewhere is recorded and differentiated like those of the tape")
+    func foreign() {
+        checkGradients(parameters([(3, 4), (5, 4)])) { tape, p in
+            tape.meanSquaredError(
+                tape.productTransposed(tape.cubed(p[0]), tape.cubed(p[1])), tape.constant(target(3, 5)))
+        } formula: { p in
+            func cubed(_ x: Plain) -> Plain {
+                Plain(rows: x.rows, columns: x.columns, x.values.map { $0 * $0 * $0 })
+            }
+            return cubed(p[0]).timesTransposed(cubed(p[1])).meanSquaredError(Plain(target(3, 5)))
+        }
+    }
+
+    @Test("a step of the sizes before, or smaller ones, uses the memory of the step before")
+    func memory() {
+        let p = parameters([(6, 4), (1, 6), (5, 6)])
+        let tape = Tape()
+        // What the tape would free between steps is taken by these, so that its memory would have to move.
+        var taken: [Matrix] = []
+        func addresses(rows: Int, copying: Bool) -> [UnsafeRawPointer?] {
+            tape.reset()
+            for size in [24, 20, 42, 35, 49, 28, 1] { taken.append(Matrix(rows: 1, columns: size)) }
+            for parameter in p { parameter.clearGradient() }
+            let indices = Array((0..<rows).map { $0 % 5 })
+            let x = tape.constant(target(rows, 4))
+            let hidden = tape.linear(x, tape.parameter(p[0]), bias: tape.parameter(p[1]), rectify: true)
+            let table = tape.parameter(p[2])
+            let chosen = tape.gather(table, indices)
+            let through = tape.straightThrough(hidden, to: chosen)
+            let logits = tape.productTransposed(through, table)
+            let square = MatrixView(rows: rows, columns: 6)
+            let product = tape.product(
+                through, at: square, chosen, at: square, transposeB: true, rows: rows, columns: rows,
+                at: MatrixView(rows: rows, columns: rows))
+            let odd = copying ? tape.cubed(product) : product
+            let total = tape.weightedSum([
+                (tape.crossEntropy(logits, targets: indices), 1), (tape.meanSquaredError(odd, odd), 1),
+                (tape.meanSquaredError(hidden, chosen), 0.5),
+            ])
+            tape.backward(from: total)
+            let values = [x, hidden, chosen, through, logits, product, odd, total].map { tape.value($0) }
+            return (values + p.map(\.gradient)).map { matrix in
+                matrix.values.withUnsafeBufferPointer { UnsafeRawPointer($0.baseAddress) }
+            }
+        }
+        let first = addresses(rows: 7, copying: false)
+        for rows in [7, 3, 7, 7] { #expect(addresses(rows: rows, copying: false) == first) }
+        // The check detects an operation that allocates its value in every step.
+        let copied = addresses(rows: 7, copying: true)
+        #expect(addresses(rows: 7, copying: true) != copied)
+    }
+}
+
+// MARK: - An operation that the tape does not know
+
+extension Tape {
+    /// x³ of every element: (B, C).
+    fileprivate func cubed(_ x: Variable) -> Variable {
+        let (operation, output) = record(CubeOperation.self, x)
+        operation.count += 1
+        output.result = map(value(x)) { $0 * $0 * $0 }
+        return Variable(output)
+    }
+}
+
+private final class CubeOperation: Operation {
+    var count = 0
+
+    /// dx = 3 x² · dy
+    func backward(_ output: Node) {
+        let x = output.inputs[0]
+        let slope = map(x.value) { 3 * $0 * $0 }
+        let product = zip(slope.values, output.gradient.values).map { $0 * $1 }
+        x.addToGradient { $0.add(Matrix(rows: slope.rows, columns: slope.columns, product)) }
+    }
+}
+
+private func map(_ matrix: Matrix, _ body: (Float) -> Float) -> Matrix {
+    Matrix(rows: matrix.rows, columns: matrix.columns, matrix.values.map(body))
 }

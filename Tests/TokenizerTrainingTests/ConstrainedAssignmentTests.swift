@@ -82,7 +82,7 @@ import Tokenizer
         }
     }
 
-    @Test("many points in few clusters start from the prices of a part") func sampled() {
+    @Test("many points in few clusters start from the prices of a sample") func sampled() {
         var random = Random(seed: 10)
         var points = random.normalMatrix(rows: 40_000, columns: 4, deviation: 1)
         for row in 0..<20_000 { points[row, 0] += 4 }
@@ -98,7 +98,7 @@ import Tokenizer
         #expect(abs(assignment.cost - cost) < 1e-9 * cost)
     }
 
-    @Test("bounds are the published ones, and leave room for any number of items") func bounds() {
+    @Test("bounds are the published ones, and can hold any number of items") func bounds() {
         #expect(ConstrainedAssignment.codebookSizes(points: 4344, count: 256) == 8...32)
         #expect(ConstrainedAssignment.codebookSizes(points: 12101, count: 256) == 23...92)
         #expect(ConstrainedAssignment.codebookSizes(points: 25_600, count: 256) == 50...200)

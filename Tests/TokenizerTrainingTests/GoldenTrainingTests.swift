@@ -6,6 +6,7 @@ import Foundation
 import Numerics
 import Testing
 import Tokenizer
+import Training
 
 /// One batch through every loss, gradients, and three AdamW steps, against PyTorch.
 @Suite struct GoldenTrainingTests {
@@ -31,11 +32,11 @@ import Tokenizer
     }
 
     private static func model(_ file: Safetensors) throws -> TokenizerModel {
-        func layers(_ part: String) throws -> [Layer] {
+        func layers(_ network: String) throws -> [Layer] {
             try (0..<3).map {
                 Layer(
-                    weight: try Fixtures.matrix(file, "before.\(part).\($0).weight"),
-                    bias: try Fixtures.matrix(file, "before.\(part).\($0).bias"))
+                    weight: try Fixtures.matrix(file, "before.\(network).\($0).weight"),
+                    bias: try Fixtures.matrix(file, "before.\(network).\($0).bias"))
             }
         }
         return try TokenizerModel(
@@ -57,12 +58,13 @@ import Tokenizer
         (settings.alpha, settings.beta, settings.mu) = (figures.alpha, figures.beta, figures.mu)
         settings.sinkhornEpsilon = figures.sinkhornEpsilon
         settings.optimizer = AdamW(learningRate: 1e-2, weightDecay: 1e-2)
-        let network = TrainingNetwork(try Self.model(file), settings: settings)
+        let network = TrainingNetwork(try Self.model(file))
+        let stage = QuantisedStage(network, settings)
 
         let kept = try file.integers("collaborative_mask").enumerated().filter { $0.element != 0 }.map(\.offset)
         var collaborative = Matrix()
         collaborative.gather(kept, of: try Fixtures.matrix(file, "collaborative"))
-        let batch = TrainingNetwork.Batch(
+        let batch = TrainingBatch(
             semantic: try Fixtures.matrix(file, "semantic"), collaborative: collaborative, kept: kept)
         let clusters = try file.integers("clusters")
         func positives(_ level: Int, _ codes: [Int]) -> [Int] {
@@ -72,7 +74,7 @@ import Tokenizer
             }
         }
         for step in 0..<3 {
-            let outcome = network.backward(batch, positives: positives)
+            let outcome = stage.backward(batch, epoch: 1, positives: positives)
             let (got, expected) = (outcome.losses, try #require(figures.losses["step \(step)"]))
             let gotAll =
                 got.codebook + got.commitment + got.diversity
@@ -93,7 +95,7 @@ import Tokenizer
                         close(parameter.gradient.values, gradient, relative: 1e-4, absolute: 1e-6), "\(parameter.name)")
                 }
             }
-            network.step(step + 1)
+            stage.optimizer.step(learningRate: settings.optimizer.learningRate)
         }
         for parameter in network.parameters {
             let after = try file.floats("after.\(parameter.name)")

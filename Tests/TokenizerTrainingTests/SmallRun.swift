@@ -1,11 +1,12 @@
-import TokenizerTraining
+import Core
 import Files
 import Numerics
 import Testing
 import Tokenizer
-import Core
+import TokenizerTraining
+import Training
 
-/// What tests of whole runs share: a small data set, and that a run which was stopped ends as one that was not.
+/// What tests of whole runs share: a small data set, and the check that stopped runs resume to the same bytes.
 enum SmallRun {
     /// Random embeddings of width 12 in clusters, and CF embeddings of width 6.
     static func data(_ items: Int, seed: UInt64) -> (semantic: Matrix, collaborative: Matrix) {
@@ -23,14 +24,14 @@ enum SmallRun {
         }
     }
 
-    /// Stops a run before each of its batches, and expects it to go on to these bytes.
+    /// Stops a run before each of its batches, and expects it to resume to these bytes.
     static func expectStoppedRunsToEnd(
         as whole: [[UInt8]], batches: Int, _ directory: String, trainer: () throws -> Trainer
     ) throws {
         for stopAfter in 0..<batches {
-            let checkpoints = TrainingCheckpoints(path: "\(directory)/c\(stopAfter)", interval: 1e9, resume: true)
+            let checkpoints = CheckpointFile(path: "\(directory)/c\(stopAfter)", interval: 1e9, resume: true)
             var asked = 0
-            let failure = #expect(throws: TokenizerFailure.self) {
+            let failure = #expect(throws: TrainingError.self) {
                 try trainer().train(
                     checkpoints: checkpoints,
                     stop: {

@@ -1,7 +1,8 @@
-import TokenizerTraining
 import Numerics
 import Testing
 import Tokenizer
+import TokenizerTraining
+import Training
 
 @Suite struct TrainerTests {
     /// Points around a few centres, and CF embeddings that know the centre too.
@@ -33,7 +34,7 @@ import Tokenizer
         return settings
     }
 
-    @Test("training lowers the loss, and identifiers tell the clusters of the data apart") func learns() throws {
+    @Test("training lowers the loss, and identifiers separate the clusters of the data") func learns() throws {
         let (semantic, collaborative) = data(400)
         var seen: [TrainingProgress] = []
         let trainer = try Trainer(settings, semantic: semantic, collaborative: collaborative)
@@ -50,6 +51,9 @@ import Tokenizer
         let codes = try FrozenEncoder(model: model).encode(semantic.values, count: 400).codes
         let items = Dictionary(grouping: 0..<400) { Array(codes[($0 * 3)..<($0 * 3 + 3)]) }
         #expect(abs(Double(400 - items.count) / 400 - figures.collisionRate) < 1e-9)
+        let errors = try FrozenEncoder(model: model).encode(semantic.values, count: 400).quantisationErrors
+        let mean = errors.reduce(0) { $0 + Double($1) } / 400
+        #expect(abs(try #require(figures.quantisationError) - mean) < 1e-12 && mean > 0)
         // Items that share an identifier share the centre they were made around.
         let pure = items.values.reduce(0) { total, group in
             total + (Dictionary(grouping: group) { $0 % 12 }.values.map(\.count).max() ?? 0)
@@ -84,7 +88,7 @@ import Tokenizer
         #expect(model.provenance.figures?.collaborativeItems == 99)
         let none = try Trainer(settings, semantic: semantic, collaborative: nil).train()
         #expect(none.provenance.figures?.losses.collaborative == 0)
-        #expect(throws: TokenizerFailure.self) {
+        #expect(throws: TrainingError.self) {
             try Trainer(settings, semantic: semantic, collaborative: broken)
         }
     }
@@ -108,16 +112,16 @@ import Tokenizer
         let (semantic, collaborative) = data(10)
         var bad = semantic
         bad[2, 2] = .infinity
-        #expect(throws: TokenizerFailure.self) { try Trainer(settings, semantic: bad, collaborative: nil) }
-        #expect(throws: TokenizerFailure.self) { try Trainer(settings, semantic: Matrix(), collaborative: nil) }
-        #expect(throws: TokenizerFailure.self) { try Trainer(settings, semantic: semantic, collaborative: semantic) }
+        #expect(throws: TrainingError.self) { try Trainer(settings, semantic: bad, collaborative: nil) }
+        #expect(throws: TrainingError.self) { try Trainer(settings, semantic: Matrix(), collaborative: nil) }
+        #expect(throws: TrainingError.self) { try Trainer(settings, semantic: semantic, collaborative: semantic) }
         for change: (inout TrainingSettings) -> Void in [
             { $0.levels = 9 }, { $0.epochs = 0 }, { $0.batch = 0 }, { $0.alpha = .nan }, { $0.hiddenWidths = [0] },
             { $0.optimizer.learningRate = 0 }, { $0.sinkhornEpsilon = -1 },
         ] {
             var settings = settings
             change(&settings)
-            #expect(throws: TokenizerFailure.self) {
+            #expect(throws: TrainingError.self) {
                 try Trainer(settings, semantic: semantic, collaborative: collaborative)
             }
         }
@@ -126,7 +130,7 @@ import Tokenizer
         }
     }
 
-    @Test("k-means finds clusters that are plainly there, whatever the seed", arguments: 1...5 as ClosedRange<UInt64>)
+    @Test("k-means finds well-separated clusters with any seed", arguments: 1...5 as ClosedRange<UInt64>)
     func kMeans(seed: UInt64) {
         var random = Random(seed: seed)
         var points = random.normalMatrix(rows: 90, columns: 4, deviation: 0.01)

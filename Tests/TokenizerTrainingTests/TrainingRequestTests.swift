@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import Tokenizer
 import TokenizerTraining
+import Training
 
 @Suite struct TrainingRequestTests {
     private static var settings: TrainingSettings {
@@ -41,11 +42,11 @@ import TokenizerTraining
             var request = TrainingRequest(settings: Self.settings, output: "\(directory)/model")
             try request.check()
             try FileSystem.replace(request.checkpoints.path, with: [1])
-            #expect(throws: TrainingRequestError.self) { try request.check() }
+            #expect(throws: TrainingError.self) { try request.check() }
             request.checkpoints.resume = true
             try request.check()
             try FileSystem.makeDirectory(request.output)
-            let failure = #expect(throws: TrainingRequestError.self) { try request.check() }
+            let failure = #expect(throws: TrainingError.self) { try request.check() }
             #expect(failure?.code == "tokenizer.output_exists" && failure?.kind == .conflict)
         }
     }

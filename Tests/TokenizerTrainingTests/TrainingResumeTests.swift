@@ -1,13 +1,14 @@
-import TokenizerTraining
+import Core
 import Files
 import Foundation
 import Numerics
 import TestSupport
 import Testing
 import Tokenizer
-import Core
+import TokenizerTraining
+import Training
 
-/// Checkpoints: whatever ends a run, it goes on to the bytes of one that nothing ended.
+/// Checkpoints: a run that was stopped or killed resumes to the bytes of an uninterrupted one.
 @Suite struct TrainingResumeTests {
     private static var settings: TrainingSettings {
         var settings = TrainingSettings()
@@ -21,7 +22,7 @@ import Core
         return settings
     }
 
-    @Test("a run stopped before any of its batches goes on to the same bytes, manifest included") func stopped() throws
+    @Test("a run stopped before any of its batches resumes to the same bytes, manifest included") func stopped() throws
     {
         let (semantic, collaborative) = SmallRun.data(150, seed: 31)
         func trainer() throws -> Trainer {
@@ -46,7 +47,7 @@ import Core
             var copies: [[UInt8]] = []
             let whole = try SmallRun.bytes(
                 trainer().train(
-                    checkpoints: TrainingCheckpoints(path: path, interval: 0),
+                    checkpoints: CheckpointFile(path: path, interval: 0),
                     stop: {
                         if let bytes = try? FileSystem.read(path, limit: 1 << 24) { copies.append(bytes) }
                         return false
@@ -54,15 +55,15 @@ import Core
             #expect(copies.count == 8)
             for (number, copy) in copies.enumerated() {
                 try FileSystem.replace(path, with: copy)
-                let model = try trainer().train(checkpoints: TrainingCheckpoints(path: path, resume: true))
+                let model = try trainer().train(checkpoints: CheckpointFile(path: path, resume: true))
                 #expect(try SmallRun.bytes(model, directory, "m\(number)") == whole)
             }
-            // The checkpoint is what makes it go on: a changed one leads elsewhere.
+            // It is the checkpoint that it resumes from: a changed one leads elsewhere.
             let text = try #require(String(bytes: copies[3], encoding: .isoLatin1))
-            let changed = text.replacing(#"\"step\":4"#, with: #"\"step\":9"#)
+            let changed = text.replacing(#""optimizer":"4""#, with: #""optimizer":"9""#)
             #expect(changed != text)
             try FileSystem.replace(path, with: Array(try #require(changed.data(using: .isoLatin1))))
-            let other = try trainer().train(checkpoints: TrainingCheckpoints(path: path, resume: true))
+            let other = try trainer().train(checkpoints: CheckpointFile(path: path, resume: true))
             #expect(try SmallRun.bytes(other, directory, "other")[0] != whole[0])
         }
     }
@@ -70,13 +71,13 @@ import Core
     @Test("a checkpoint of other settings or data, or a damaged one, is refused") func refused() throws {
         let (semantic, collaborative) = SmallRun.data(60, seed: 31)
         try withTemporaryDirectory { directory in
-            let checkpoints = TrainingCheckpoints(path: "\(directory)/checkpoint", interval: 0, resume: true)
+            let checkpoints = CheckpointFile(path: "\(directory)/checkpoint", interval: 0, resume: true)
             func code(_ settings: TrainingSettings, _ semantic: Matrix) throws -> String? {
                 do {
                     _ = try Trainer(settings, semantic: semantic, collaborative: collaborative)
                         .train(checkpoints: checkpoints)
                     return nil
-                } catch let failure as TokenizerFailure {
+                } catch let failure as TrainingError {
                     return failure.code
                 } catch let failure as FilesError {
                     return failure.code
@@ -149,11 +150,13 @@ import Core
         var settings = TrainingSettings()
         (settings.epochs, settings.alphaWarmup, settings.betaWarmup) = (11, 3, 0)
         settings.finalLearningRate = 0.1
-        let weights = (1...11).map { settings.weights(epoch: $0) }
-        #expect(weights.map { ($0.alpha / settings.alpha * 4).rounded() }.prefix(5) == [1, 2, 3, 4, 4])
-        #expect(weights.allSatisfy { $0.beta == settings.beta })
-        #expect(weights[0].learningRate == 1e-3 && abs(weights[10].learningRate - 1e-4) < 1e-12)
-        #expect(abs(weights[5].learningRate - 5.5e-4) < 1e-12)
+        var random = Random(seed: 1)
+        let stage = QuantisedStage(
+            TrainingNetwork(inputWidth: 5, settings: settings, random: &random), settings)
+        #expect((1...5).map { (stage.alpha.value($0) / settings.alpha * 4).rounded() } == [1, 2, 3, 4, 4])
+        #expect((1...11).allSatisfy { stage.beta.value($0) == settings.beta })
+        #expect(stage.learningRate.value(1, of: 11) == 1e-3)
+        #expect(abs(stage.learningRate.value(11, of: 11) - 1e-4) < 1e-12)
     }
 
     @Test("settings of an older manifest are read, and what they lack has its default") func manifest() throws {

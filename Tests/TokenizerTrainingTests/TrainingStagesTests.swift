@@ -1,43 +1,42 @@
-import TokenizerTraining
 import Autodiff
+import Core
 import Files
 import Foundation
 import Numerics
 import TestSupport
 import Testing
 import Tokenizer
-import Core
+import TokenizerTraining
+import Training
 
-/// The stages before and after the paper's losses: their gradients, what they leave alone, and going on within them.
+/// The stages before and after the paper's losses: their gradients, what they leave unchanged, and resuming within them.
 @Suite struct TrainingStagesTests {
     private static let items = 8
     private static let kept = [0, 2, 3, 4, 7]
 
     private static func network(
         _ change: (inout TrainingSettings) -> Void = { _ in }
-    ) throws -> (network: TrainingNetwork, batch: TrainingNetwork.Batch) {
+    ) -> (network: TrainingNetwork, settings: TrainingSettings, batch: TrainingBatch) {
         var settings = TrainingSettings()
         settings.hiddenWidths = [7]
         (settings.latentWidth, settings.levels, settings.codesPerLevel) = (4, 2, 6)
         (settings.alpha, settings.latentPenalty) = (0.7, 1.5)
         change(&settings)
         var random = Random(seed: 41)
-        let network = TrainingNetwork(
-            try TrainingNetwork.untrained(inputWidth: 5, settings: settings, scaling: .none, random: &random),
-            settings: settings)
+        let network = TrainingNetwork(inputWidth: 5, settings: settings, random: &random)
         for parameter in network.parameters {
             parameter.value.add(
                 random.normalMatrix(rows: parameter.value.rows, columns: parameter.value.columns, deviation: 0.4))
         }
-        let batch = TrainingNetwork.Batch(
+        let batch = TrainingBatch(
             semantic: random.normalMatrix(rows: items, columns: 5, deviation: 1),
             collaborative: random.normalMatrix(rows: kept.count, columns: 4, deviation: 1), kept: kept)
-        return (network, batch)
+        return (network, settings, batch)
     }
 
     /// Layers in double, written out here again.
-    private static func run(_ parameters: [Parameter], _ part: String, _ input: [Double]) -> [Double] {
-        let own = parameters.filter { $0.name.hasPrefix(part) }
+    private static func run(_ parameters: [Parameter], _ network: String, _ input: [Double]) -> [Double] {
+        let own = parameters.filter { $0.name.hasPrefix(network) }
         var x = input
         for number in stride(from: 0, to: own.count, by: 2) {
             let (weight, bias) = (own[number].value, own[number + 1].value)
@@ -53,7 +52,7 @@ import Core
         zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
     }
 
-    /// Compares every gradient with central differences of a loss, and says the greatest of each parameter.
+    /// Compares every gradient with central differences of a loss, and returns the greatest of each parameter.
     private static func compare(_ network: TrainingNetwork, _ loss: () -> Double) -> [String: Float] {
         let step: Float = 0x1p-12
         var influence: [String: Float] = [:]
@@ -71,7 +70,7 @@ import Core
                     let analytic = parameter.gradient[row, column]
                     #expect(
                         abs(numeric - analytic) <= 1e-3 * max(0.02, abs(numeric)),
-                        "\(parameter.name)[\(row), \(column)]: \(analytic), differences say \(numeric)")
+                        "\(parameter.name)[\(row), \(column)]: \(analytic), differences give \(numeric)")
                     influence[parameter.name] = max(influence[parameter.name] ?? 0, abs(analytic))
                 }
             }
@@ -79,8 +78,8 @@ import Core
         return influence
     }
 
-    @Test("gradients of the warm-up agree with differences, and codebooks have none") func warmupGradients() throws {
-        let (network, batch) = try Self.network()
+    @Test("gradients of the warm-up agree with differences, and codebooks have none") func warmupGradients() {
+        let (network, settings, batch) = Self.network { $0.warmupWeight = 2.5 }
         func loss() -> Double {
             var (total, latents) = (0.0, [[Double]]())
             for item in 0..<Self.items {
@@ -95,11 +94,12 @@ import Core
                 }
                 let entropy = log(logits.reduce(0) { $0 + exp($1) }) - logits[row]
                 let size = Self.squares(latents[item], [0, 0, 0, 0]) / 4
-                total += 0.7 * (entropy + 1.5 * size) / Double(Self.kept.count)
+                total += 0.7 * 2.5 * (entropy + 1.5 * size) / Double(Self.kept.count)
             }
             return total
         }
-        let outcome = network.backwardWarmup(batch)
+        var random = Random(seed: 1)
+        let outcome = WarmupStage(network, settings).backward(batch, epoch: 1, random: &random)
         #expect(abs(loss() - Double(outcome.losses.total)) < 1e-5 * loss())
         #expect(outcome.codes.isEmpty && outcome.losses.collaborative > 0)
         for (name, gradient) in Self.compare(network, loss) {
@@ -108,8 +108,10 @@ import Core
     }
 
     @Test("in the decoder's stage only the decoder has gradients, by natural codes") func decoderGradients() throws {
-        let (network, batch) = try Self.network { $0.sinkhornEpsilon = 0.05 }
-        let outcome = network.backwardDecoder(batch)
+        let (network, settings, batch) = Self.network { $0.sinkhornEpsilon = 0.05 }
+        let stage = DecoderStage(network, settings)
+        var random = Random(seed: 1)
+        let outcome = stage.backward(batch, epoch: 1, random: &random)
         // Natural codes, though training assigns by Sinkhorn.
         let model = try network.model(scaling: .none, provenance: ModelProvenance())
         let natural = try FrozenEncoder(model: model).encode(batch.semantic.values, count: Self.items).codes
@@ -134,17 +136,18 @@ import Core
             #expect(name.hasPrefix("decoder") ? gradient > 1e-4 : gradient == 0, "\(name): \(gradient)")
         }
         let before = network.parameters.map(\.value)
-        network.step(1, stage: .decoder)
+        stage.optimizer.step(learningRate: 1e-3)
         for (parameter, value) in zip(network.parameters, before) {
             // Weight decay leaves frozen parameters alone too.
             #expect((parameter.value != value) == parameter.name.hasPrefix("decoder"), "\(parameter.name)")
         }
     }
 
-    @Test("without CF embeddings the warm-up is reconstruction alone") func withoutCollaborative() throws {
-        let (network, batch) = try Self.network()
-        let plain = TrainingNetwork.Batch(semantic: batch.semantic, collaborative: Matrix(), kept: [])
-        let outcome = network.backwardWarmup(plain)
+    @Test("without CF embeddings the warm-up is reconstruction alone") func withoutCollaborative() {
+        let (network, settings, batch) = Self.network()
+        let plain = TrainingBatch(semantic: batch.semantic, collaborative: Matrix(), kept: [])
+        var random = Random(seed: 1)
+        let outcome = WarmupStage(network, settings).backward(plain, epoch: 1, random: &random)
         #expect(outcome.losses.total == outcome.losses.reconstruction && outcome.losses.collaborative == 0)
     }
 
@@ -160,7 +163,7 @@ import Core
         return settings
     }
 
-    @Test("a run stopped before any batch of any stage goes on to the same bytes") func resumes() throws {
+    @Test("a run stopped before any batch of any stage resumes to the same bytes") func resumes() throws {
         let (semantic, collaborative) = SmallRun.data(100, seed: 32)
         func trainer() throws -> Trainer {
             try Trainer(Self.settings, semantic: semantic, collaborative: collaborative)
@@ -190,7 +193,7 @@ import Core
         #expect(after.provenance.figures?.epoch == 24)
     }
 
-    @Test("separating codebooks tell near residuals apart, and equal ones not", arguments: [1, 2])
+    @Test("separating codebooks separate near residuals, and not equal ones", arguments: [1, 2])
     func separates(levels: Int) {
         var random = Random(seed: 33)
         // 40 pairs, each much closer than pairs are to each other, of which four are equal.
@@ -232,10 +235,13 @@ import Core
         }
         #expect(TrainingSettings(.published) == TrainingSettings())
         let settings = TrainingSettings(.recommended)
-        let last = settings.weights(epoch: settings.warmupEpochs)
-        #expect(abs(last.learningRate - 2e-5) < 1e-12 && last.alpha == settings.alpha * settings.warmupWeight)
-        let next = settings.weights(epoch: settings.warmupEpochs + 1)
-        #expect(next.learningRate == 1e-3 && next.alpha == settings.alpha)
+        var random = Random(seed: 1)
+        let network = TrainingNetwork(inputWidth: 5, settings: settings, random: &random)
+        for stage in [WarmupStage(network, settings).learningRate, DecoderStage(network, settings).learningRate] {
+            #expect(stage.value(1, of: 150) == 1e-3 && abs(stage.value(150, of: 150) - 2e-5) < 1e-12)
+        }
+        let quantised = QuantisedStage(network, settings)
+        #expect(quantised.learningRate.value(20, of: 20) == 1e-3 && quantised.alpha.value(1) == settings.alpha)
     }
 
     @Test("stages that leave no epoch for the paper's losses, and what contradicts them, are refused")
@@ -248,7 +254,7 @@ import Core
         ] {
             var settings = Self.settings
             change(&settings)
-            let failure = #expect(throws: TokenizerFailure.self) {
+            let failure = #expect(throws: TrainingError.self) {
                 try Trainer(settings, semantic: semantic, collaborative: collaborative)
             }
             #expect(failure?.code == "tokenizer.bad_settings")

@@ -173,7 +173,7 @@ final class GenerationSupervisor: Sendable {
         let (tally, provenance) = (pipeline.progress.tally, pipeline.model.provenance)
         let fit = TokenizerFit(
             items: tally.live, collisions: tally.collisions, error: error,
-            trainingError: nil, embeddingModel: state.now.format?.embeddingModel,
+            trainingError: provenance.figures?.quantisationError, embeddingModel: state.now.format?.embeddingModel,
             trainingEmbeddingModel: provenance.embeddingModel)
         let problem = fit.problem(of: number)
         if state.note(.fit(number), problem), let problem {

@@ -14,12 +14,15 @@ package struct TrainingFigures: Sendable, Codable, Equatable {
     package var losses: Losses
     /// Codes in use at each level.
     package var codesUsed: [Int]
+    /// Mean quantisation error ‖r_L‖² of the items by natural codes: what an index stores of each item. Nil where the
+    /// trainer did not record it.
+    package var quantisationError: Double?
     /// Seconds it took. Letter leaves it out, so that equal runs make equal files; other trainers may say it.
     package var seconds: Double?
 
     package init(
         items: Int, collaborativeItems: Int, epoch: Int, epochs: Int, collisionRate: Double, losses: Losses,
-        codesUsed: [Int], seconds: Double? = nil
+        codesUsed: [Int], quantisationError: Double? = nil, seconds: Double? = nil
     ) {
         self.items = items
         self.collaborativeItems = collaborativeItems
@@ -28,6 +31,7 @@ package struct TrainingFigures: Sendable, Codable, Equatable {
         self.collisionRate = collisionRate
         self.losses = losses
         self.codesUsed = codesUsed
+        self.quantisationError = quantisationError
         self.seconds = seconds
     }
 
@@ -38,6 +42,7 @@ package struct TrainingFigures: Sendable, Codable, Equatable {
         case collisionRate = "collision_rate"
         case losses
         case codesUsed = "codes_used"
+        case quantisationError = "quantisation_error"
         case seconds
     }
 }
@@ -48,7 +53,8 @@ package struct Losses: Sendable, Codable, Equatable {
     package var reconstruction: Float = 0
     /// ‖sg[r] − e‖², mean over elements, for each level.
     package var codebook: [Float] = []
-    /// ‖r − sg[e]‖², mean over elements, for each level.
+    /// ‖r − sg[e]‖², mean over elements, for each level. Letter's training records the numbers of `codebook`: the values
+    /// are equal, only the gradients differ.
     package var commitment: [Float] = []
     /// Diversity cross-entropy of each level (5).
     package var diversity: [Float] = []

@@ -1,10 +1,9 @@
-import Tokenizer
 package import Numerics
 
-/// Gives points to centres so that every cluster's size is within bounds and the sum of squared distances is least:
+/// Assigns points to centres so that every cluster's size is within bounds and the sum of squared distances is least:
 /// the assignment step of constrained k-means (Bradley, Bennett, Demiriz 2000), exactly.
 ///
-/// It remembers the prices of the last assignment, which make the next one of the same points quick.
+/// It keeps the prices of the last assignment, which make the next one of the same points fast.
 package struct ConstrainedAssignment: ClusterAssignment {
     /// Least and greatest number of points in a cluster.
     package let sizes: ClosedRange<Int>
@@ -15,26 +14,27 @@ package struct ConstrainedAssignment: ClusterAssignment {
     /// - Parameter sizes: bounds on the size of every cluster.
     package init(sizes: ClosedRange<Int>) { self.sizes = sizes }
 
-    /// Bounds for starting a codebook of `count` codes from `points` residuals: at least min(points / 2N, 50), at most
-    /// four times that, as published; and where that leaves no room (fewer than 2N points, or more than 200N) what does.
+    /// Bounds for starting a codebook of N = `count` codes from `points` residuals: at least min(points / 2N, 50), at most
+    /// four times that, as published. Where these bounds cannot hold (fewer than 2N points, or more than 200N), wider
+    /// ones that can.
     package static func codebookSizes(points: Int, count: Int) -> ClosedRange<Int> {
         let least = min(points / (2 * count), 50)
         return least...max(4 * max(least, 1), points > 100 * count ? (2 * points + count - 1) / count : 1)
     }
 
-    /// Bounds for clustering a level's codes: 10…60 for 256 codes in 10 clusters, as published, and the same shares of
+    /// Bounds for clustering a level's codes: 10 to 60 for 256 codes in 10 clusters, as published, and the same shares of
     /// the mean size for other numbers.
     package static func clusterSizes(codes: Int, count: Int) -> ClosedRange<Int> {
         (100 * codes / (256 * count))...max(1, (600 * codes + 256 * count - 1) / (256 * count))
     }
 
-    /// The exact optimum. Squared distances are computed and summed in double. O(points · count) and a little more for
+    /// The exact optimum. Squared distances are computed and summed in double. O(points · count), and a little more for
     /// each point that the bounds move away from its nearest centre.
     ///
-    /// - Precondition: the bounds leave room for the points, and every element is finite.
+    /// - Precondition: the clusters can hold the points within the bounds, and every element is finite.
     package mutating func assign(_ points: Matrix, to centres: Matrix) -> (indices: [Int], distances: [Float]) {
         let costs = Self.squaredDistances(points, centres)
-        // Few clusters of many points take many paths; the prices of a part of the points save most of them.
+        // Few clusters of many points need many augmenting paths; starting prices from a sample save most of them.
         if prices == nil, points.rows >= 4096, points.rows >= 64 * centres.rows {
             prices = Self.samplePrices(costs, points: points.rows, count: centres.rows, sizes: sizes)
         }
@@ -51,15 +51,15 @@ package struct ConstrainedAssignment: ClusterAssignment {
         _ costs: [Double], points: Int, count: Int, sizes: ClosedRange<Int>
     ) -> [Double] {
         let sample = Array(stride(from: 0, to: points, by: 8))
-        var part: [Double] = []
-        part.reserveCapacity(sample.count * count)
-        for point in sample { part += costs[(point * count)..<((point + 1) * count)] }
+        var sampled: [Double] = []
+        sampled.reserveCapacity(sample.count * count)
+        for point in sample { sampled += costs[(point * count)..<((point + 1) * count)] }
         let bounds = (sizes.lowerBound / 8)...max((sizes.upperBound + 7) / 8, (sample.count + count - 1) / count)
         let start =
             sample.count >= 4096 && sample.count >= 64 * count
-            ? samplePrices(part, points: sample.count, count: count, sizes: bounds) : nil
+            ? samplePrices(sampled, points: sample.count, count: count, sizes: bounds) : nil
         return BoundedTransport(
-            costs: part, points: sample.count, count: count, sizes: bounds, startingPrices: start
+            costs: sampled, points: sample.count, count: count, sizes: bounds, startingPrices: start
         ).prices
     }
 

@@ -1,13 +1,12 @@
-import Tokenizer
 package import Numerics
 
-/// How k-means gives points to centres: `NearestCentre`, or `ConstrainedAssignment` with bounds on the clusters' sizes.
+/// How k-means assigns points to centres: `NearestCentre`, or `ConstrainedAssignment` with bounds on the clusters' sizes.
 package protocol ClusterAssignment: Sendable {
-    /// The centre of each point, and the squared distance to it. It may keep what helps with the next round.
+    /// The centre of each point, and the squared distance to it. It may keep what makes the next round faster.
     mutating func assign(_ points: Matrix, to centres: Matrix) -> (indices: [Int], distances: [Float])
 }
 
-/// Each point to its nearest centre: no bounds.
+/// Assigns each point to its nearest centre, without bounds.
 package struct NearestCentre: ClusterAssignment {
     package init() {}
 
@@ -16,11 +15,11 @@ package struct NearestCentre: ClusterAssignment {
     }
 }
 
-/// k-means (Lloyd) from centres chosen by k-means++, or from clusters that are there already.
+/// k-means (Lloyd 1982) from centres chosen by k-means++ (Arthur and Vassilvitskii 2007), or from given clusters.
 package struct KMeans: Sendable {
-    /// Rounds at most; it ends earlier when no point moves.
+    /// The most rounds; it ends earlier when no point changes its cluster.
     package var iterations = 10
-    /// How points are given to centres.
+    /// How points are assigned to centres.
     package var assignment: any ClusterAssignment = NearestCentre()
 
     package init() {}
@@ -28,8 +27,8 @@ package struct KMeans: Sendable {
     /// Constrained k-means.
     package init(sizes: ClosedRange<Int>) { assignment = ConstrainedAssignment(sizes: sizes) }
 
-    /// Centres (count, d) of the points (n, d), and the centre of each point. n may be less than `count`: the centres
-    /// that are left over are points again, moved a little. O(iterations · n · count · d).
+    /// Centres (count, d) of the points (n, d), and the centre of each point. n may be less than `count`: the remaining
+    /// centres are copies of points, moved a little. O(iterations · n · count · d).
     ///
     /// - Precondition: there is a point and a cluster.
     package func cluster(_ points: Matrix, into count: Int, random: inout Random) -> (centres: Matrix, indices: [Int]) {
@@ -47,7 +46,7 @@ package struct KMeans: Sendable {
     }
 
     /// The same from clusters that the points were in before they moved a little: few rounds are needed, and a cluster
-    /// keeps its number. A cluster without points takes the first point as its centre to begin with.
+    /// keeps its number. A cluster without points starts with the first point as its centre.
     ///
     /// - Precondition: there is a point, and a cluster of `0..<count` for each.
     package func cluster(
@@ -97,7 +96,7 @@ package struct KMeans: Sendable {
         let distinct = chosen.count
         while chosen.count < count { chosen.append(chosen[random.index(below: distinct)]) }
         centres.gather(chosen, of: points)
-        // No more distinct points: repeats, moved by a hundredth of the points' size so that they can part.
+        // No more distinct points: copies, moved by a hundredth of the points' size so that they can separate.
         let size = (points.squaredNorms().reduce(0, +) / Float(points.rows * max(1, points.columns))).squareRoot()
         for row in distinct..<count {
             for column in 0..<centres.columns {

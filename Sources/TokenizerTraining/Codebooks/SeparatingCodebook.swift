@@ -1,24 +1,24 @@
-import Tokenizer
 package import Numerics
 
-/// Last codebooks that tell items apart which the levels before do not.
+/// Fits the last codebooks so that they separate items which the levels before do not.
 ///
-/// k-means puts its centres where residuals are many, so that two items of nearly equal residuals and equal codes so far
-/// share the next code too. Here k-means runs in rounds; the residuals of items that share an identifier after a round
-/// become codes of the next, and stay where they are while the other centres move: such an item has its nearest code at
-/// distance 0. Where the last level has not codes enough for all of them, the level before helps in the same way. Of all
-/// rounds those with the fewest collisions are taken.
+/// k-means puts its centres where residuals are dense, so that two items with nearly equal residuals and equal codes so
+/// far share the next code too. Here k-means runs in rounds: the residuals of items that share an identifier after a round
+/// become codes of the next round, and stay fixed while the other centres move, so that such an item has its nearest code
+/// at distance 0. Where the last level has too few codes for all of them, the level before helps in the same way. The
+/// codebooks of the round with the fewest collisions are taken.
 package struct SeparatingCodebook {
     /// A codebook, and the nearest of its codes for each point.
     package typealias Level = (centres: Matrix, indices: [Int])
 
-    /// Codes of the levels before, level by level, of each point that will be fitted.
+    /// Codes of the levels before, level by level, of each point to be fitted.
     private let codes: [[Int]]
 
-    /// Rounds at most, of the last level and of the one before it.
+    /// The most rounds, of the last level and of the one before it.
     private static let rounds = 12
     private static let outerRounds = 4
 
+    /// - Parameter codes: codes of the levels before, level by level, of each point to be fitted.
     package init(below codes: [[Int]]) { self.codes = codes }
 
     /// The last `levels` codebooks, 1 or 2, of `count` codes each, for the points (n, d). At most seven eighths of a
@@ -62,11 +62,12 @@ package struct SeparatingCodebook {
         return (centres, Nearest.rows(of: centres, to: points).indices)
     }
 
-    /// Pins what is not equal, but for rounding, to what is pinned, of every group that has such points.
+    /// Pins points of every group with more than one distinct point, except points equal to a pinned one but for
+    /// rounding.
     ///
-    /// - Returns: whether there was any, and room.
+    /// - Returns: whether a point was pinned: false if there was none, or no code left for one.
     private func pin(_ pinned: inout [Int], of buckets: [[Int]], _ points: Matrix, limit: Int) -> Bool {
-        // Closer than a ten-thousandth of their usual length: of items with equal embeddings.
+        // Closer than a ten-thousandth of their usual length: these are items with equal embeddings.
         let tolerance = 1e-8 * points.squaredNorms().reduce(0) { $0 + Double($1) } / Double(max(1, points.rows))
         func isKnown(_ point: Int, in others: [Int]) -> Bool {
             others.contains { other in

@@ -1,6 +1,7 @@
-package import Core
+import Core
 import Files
 package import Tokenizer
+package import Training
 
 /// A training run from its start to the finished model directory, as `letter tokenizer train` makes it.
 ///
@@ -14,7 +15,7 @@ package struct TrainingRequest {
     /// Directory of the model; must not exist yet.
     package var output: String
     /// Where the progress of the run is saved. The file is removed once the model is written.
-    package var checkpoints: TrainingCheckpoints
+    package var checkpoints: CheckpointFile
     /// Name of the model that produced the embeddings; recorded, not interpreted.
     package var embeddingModel: String?
 
@@ -25,7 +26,7 @@ package struct TrainingRequest {
     ) {
         self.settings = settings
         self.output = output
-        checkpoints = TrainingCheckpoints(
+        checkpoints = CheckpointFile(
             path: checkpoint ?? Self.checkpointPath(output), interval: checkpointInterval, resume: resume)
         self.embeddingModel = embeddingModel
     }
@@ -35,12 +36,12 @@ package struct TrainingRequest {
     /// - Throws: `tokenizer.output_exists`; `tokenizer.checkpoint_exists` if the checkpoint of another run would be lost.
     package func check() throws {
         guard !FileSystem.exists(output) else {
-            throw TrainingRequestError(
+            throw TrainingError(
                 .outputExists, "\(output) exists already.",
                 remedy: "Choose another --output, or remove what is there.")
         }
         guard checkpoints.resume || !FileSystem.exists(checkpoints.path) else {
-            throw TrainingRequestError(
+            throw TrainingError(
                 .checkpointExists, "\(checkpoints.path) is the checkpoint of an unfinished run.",
                 remedy: "Continue that run with --resume, or remove the file.")
         }
@@ -94,16 +95,4 @@ package struct TrainingInput {
         self.collaborative = collaborative
         self.mask = mask
     }
-}
-
-/// Why a training run is not started.
-package typealias TrainingRequestError = ReasonedFailure<TrainingRequestReason>
-
-/// Reasons, as `tokenizer.…` codes.
-package enum TrainingRequestReason: String, FailureReason {
-    case outputExists = "output_exists"
-    case checkpointExists = "checkpoint_exists"
-
-    package static let module = "tokenizer"
-    package var kind: FailureKind { .conflict }
 }

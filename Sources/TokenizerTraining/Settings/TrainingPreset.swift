@@ -1,17 +1,18 @@
 import Tokenizer
-/// Settings that go together.
+
+/// Settings that belong together.
 package enum TrainingPreset: String, Sendable, CaseIterable {
-    /// What reached all aims on real data: Docs/tokenizer-quality.md has the measurements.
+    /// The settings that reached all aims on real data; Docs/tokenizer-quality.md has the measurements.
     case recommended
     /// The paper's recommendation and the published experiments' procedure.
     case published
 }
 
 extension TrainingSettings {
-    /// The settings of a preset, for so many epochs.
+    /// The settings of a preset, for this many epochs.
     ///
     /// - Parameter epochs: passes over all items, nil for the preset's own number. Recommended settings divide them among
-    ///   the stages as their own are divided; there is always an epoch of the paper's losses.
+    ///   the stages in the proportions of their own; there is always an epoch of the paper's losses.
     package init(_ preset: TrainingPreset, epochs: Int? = nil) {
         self.init()
         switch preset {

@@ -1,10 +1,10 @@
-package import Tokenizer
 import Core
 import FoundationEssentials
-package import Numerics
+package import Tokenizer
+package import Training
 
-/// What a training run is told. Defaults are those of the paper where it gives them, and of the published experiments;
-/// `TrainingSettings.recommended` has those that did best on real data.
+/// The settings of a tokenizer's training. Defaults are those of the paper where it gives them, and of the published
+/// experiments; `TrainingSettings(.recommended)` has those that did best on real data.
 ///
 /// A run has up to three stages: warm-up epochs without quantisation, the epochs of the paper's losses, and epochs of the
 /// decoder alone (`TrainingStage`). As published there is only the second.
@@ -38,42 +38,42 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     package var sinkhornIterations = 50
     /// Which gradients reach the codebooks.
     package var gradientFlow = GradientFlow.asPublished
-    /// Epochs in which α rises from 0 in equal steps; 0 has all of it from the start.
+    /// Epochs in which α rises from 0 in equal steps; 0 has the full weight from the start.
     package var alphaWarmup = 0
     /// The same for β.
     package var betaWarmup = 0
     /// Share of the learning rate that is left in the last epoch; it falls in equal steps. 1 keeps it constant.
     package var finalLearningRate = 1.0
-    /// Epochs between two re-seedings: codes that no item had in the epoch before are moved to residuals of items. 0 for
+    /// Epochs between two re-seedings, which move codes that no item had in the epoch before to residuals of items. 0 for
     /// none, as published.
     package var reseedInterval = 0
-    /// Epochs between two refits: all codebooks are made anew by constrained k-means on the residuals of the encoder as it
-    /// stands, as at the start. 0 for none, as published.
+    /// Epochs between two refits of all codebooks by constrained k-means on the current residuals, as at the start. 0 for
+    /// none, as published.
     package var refitInterval = 0
     /// Items in a batch.
     package var batch = 1024
-    /// Passes over all items, those of the warm-up and of the decoder alone included.
+    /// Passes over all items, including those of the warm-up and of the decoder alone.
     package var epochs = 200
     /// The first of the epochs, in which nothing is quantised: the decoder reads z, and z itself is in the collaborative
     /// term. Codebooks are started after them. 0 for none, as published.
     package var warmupEpochs = 0
     /// The collaborative term's weight in the warm-up, in multiples of α.
     package var warmupWeight: Float = 10
-    /// In the warm-up the collaborative term has mean z² in it, times this, over the items with a CF embedding. Without
-    /// it z grows until it tells every item from its neighbours in taste, and so leaves them.
+    /// Weight of mean z², over the items with a CF embedding, within the collaborative term of the warm-up. Without it z
+    /// grows until it separates every item from items with similar users, which should stay close.
     package var latentPenalty: Float = 4
     /// The last of the epochs, in which encoder and codebooks are frozen and only the decoder learns. 0 for none, as
     /// published.
     package var decoderEpochs = 0
     /// Items in a batch of the warm-up and of the decoder's epochs.
     package var outerBatch = 128
-    /// Whether clusters have bounds when codebooks are made by k-means, as published.
+    /// Whether clusters have bounds on their sizes when codebooks are made by k-means, as published.
     package var boundsCodebooks = true
-    /// The level, counted from 1, whose codebook is made anew, with those after it, when the encoder is frozen: by k-means
-    /// on what the levels before leave. 0 for none, as published.
+    /// The first level, counted from 1, of those whose codebooks are refitted once the encoder is frozen: by k-means on
+    /// what the levels before leave. 0 for none, as published.
     package var finalRefitLevel = 0
-    /// Whether the last two levels, where they are made anew then, have codes of their own for items that would share an
-    /// identifier (`SeparatingCodebook`).
+    /// Whether that refit reserves codes of the last two levels for items that would otherwise share an identifier
+    /// (`SeparatingCodebook`).
     package var separatesLastLevels = false
     /// Epochs between two measurements of the collision rate; the last epoch is always measured.
     package var evaluationInterval = 10
@@ -88,8 +88,8 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
 
     package init() {}
 
-    /// ε of Sinkhorn at a level in training, 0 for none.
-    package func sinkhornEpsilon(level: Int) -> Double {
+    /// ε of Sinkhorn in training at one of `levels` levels, counted from 0; 0 for none.
+    package func sinkhornEpsilon(level: Int, of levels: Int) -> Double {
         if level == levels - 1 { return sinkhornEpsilon }
         return level < upperSinkhornEpsilons.count ? upperSinkhornEpsilons[level] : 0
     }
@@ -97,32 +97,26 @@ package struct TrainingSettings: Sendable, Codable, Equatable {
     /// Epochs of the paper's losses.
     package var quantisedEpochs: Int { epochs - warmupEpochs - decoderEpochs }
 
-    /// Whether codebooks or decoder go on changing after the epochs of the paper's losses.
+    /// Whether codebooks or decoder still change after the epochs of the paper's losses.
     var hasFinish: Bool { decoderEpochs > 0 || finalRefitLevel > 0 }
 
-    /// What an epoch, counted from 1, is for, which one of its stage it is, also from 1, and how many the stage has.
+    /// Epochs, measurements and patience of the run: measured are quantised epochs of the second half, and the last one.
+    /// Where codebooks or decoder still change after them, only the last one.
+    var plan: TrainingPlan {
+        TrainingPlan(
+            epochs: epochs, firstMeasured: hasFinish ? epochs : max(warmupEpochs, epochs / 2) + 1,
+            interval: evaluationInterval, patience: patience, threads: threads)
+    }
+
+    /// The stage of an epoch, counted from 1, the epoch's number in it, also from 1, and how many epochs the stage has.
     package func stage(epoch: Int) -> (stage: TrainingStage, number: Int, count: Int) {
         if epoch <= warmupEpochs { return (.warmup, epoch, warmupEpochs) }
         if epoch <= epochs - decoderEpochs { return (.quantised, epoch - warmupEpochs, quantisedEpochs) }
         return (.decoder, epoch - (epochs - decoderEpochs), decoderEpochs)
     }
-
-    /// α, β and the learning rate in an epoch, counted from 1. The learning rate falls evenly within each stage: to
-    /// `finalLearningRate` in the epochs of the paper's losses, to a fiftieth in those before and after.
-    package func weights(epoch: Int) -> (alpha: Float, beta: Float, learningRate: Double) {
-        let (stage, number, count) = stage(epoch: epoch)
-        func ramp(_ weight: Float, _ length: Int) -> Float {
-            number > length ? weight : weight * Float(number) / Float(length + 1)
-        }
-        let past = count > 1 ? Double(number - 1) / Double(count - 1) : 0
-        let left = stage == .quantised ? finalLearningRate : 0.02
-        let rate = optimizer.learningRate * (1 - past * (1 - left))
-        return stage == .warmup
-            ? (alpha * warmupWeight, beta, rate) : (ramp(alpha, alphaWarmup), ramp(beta, betaWarmup), rate)
-    }
 }
 
-/// What the epochs of a run are for.
+/// The stages of a training run, by the names that progress lines have.
 package enum TrainingStage: String, Sendable, Codable {
     /// Reconstruction (3) of z and the collaborative term (4) of z, without quantisation.
     case warmup = "warm_up"
@@ -132,10 +126,10 @@ package enum TrainingStage: String, Sendable, Codable {
     case decoder
 }
 
-/// Which gradients reach the codebooks, besides those of the codebook term (3) and the diversity term (5).
+/// Which gradients reach the codebooks, in addition to those of the codebook term (3) and the diversity term (5).
 package enum GradientFlow: String, Sendable, Codable, CaseIterable {
-    /// None, as in the published experiments: ẑ = z + sg[Σ e − z], so that reconstruction and collaborative term move
-    /// encoder and decoder alone.
+    /// None, as in the published experiments: ẑ = z + sg[Σ e − z], so that the reconstruction and collaborative terms
+    /// move only encoder and decoder.
     case asPublished = "as_published"
     /// That of the collaborative term (4), as the paper's text reads ("optimizing quantized embeddings"): its ẑ is
     /// z + sg[−z] + Σ e, so that dẑ/dz = I and dẑ/de = I for the code of every level.
@@ -180,7 +174,7 @@ extension TrainingSettings {
         try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(self))
     }
 
-    /// Settings as a manifest has them. What an older one lacks has its default.
+    /// Settings as a manifest has them. A setting that an older manifest lacks has its default.
     package init(from decoder: any Decoder) throws {
         self.init()
         let container = try decoder.container(keyedBy: CodingKeys.self)

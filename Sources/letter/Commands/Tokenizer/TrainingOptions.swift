@@ -2,6 +2,7 @@ import ArgumentParser
 import Numerics
 import Tokenizer
 import TokenizerTraining
+import Training
 
 extension GradientFlow: ExpressibleByArgument {
     init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }

@@ -1,6 +1,6 @@
-import Tokenizer
 package import Files
 package import Numerics
+import Tokenizer
 
 /// Rows that training reads batch by batch: a matrix in memory, or a file.
 package protocol TrainingRows {
@@ -19,7 +19,7 @@ extension Matrix: TrainingRows {
 }
 
 extension NumPyFile: TrainingRows {
-    /// Reads each row where it stands: a training run on a file needs memory for a batch, not for the file.
+    /// Reads each row from the file: a training run needs memory for a batch, not for the file.
     package func copyRows(_ indices: [Int], into target: inout Matrix) throws {
         target.resize(rows: indices.count, columns: columns)
         for (position, index) in indices.enumerated() {
@@ -36,9 +36,9 @@ struct TrainingData {
     let collaborative: (any TrainingRows)?
     /// Which items have a CF embedding.
     let mask: [Bool]
-    /// What is done to semantic embeddings before the encoder.
+    /// Scaling of semantic embeddings before the encoder.
     let scaling: InputScaling
-    /// What is done to CF embeddings before the collaborative term.
+    /// Scaling of CF embeddings before the collaborative term.
     let collaborativeScaling: InputScaling
 
     var items: Int { semantic.rows }
@@ -51,20 +51,18 @@ struct TrainingData {
         return rows
     }
 
-    /// A batch of these items.
-    func batch(_ items: [Int]) throws -> TrainingNetwork.Batch {
-        let rows = try scaled(items)
-        guard let collaborative else {
-            return TrainingNetwork.Batch(semantic: rows, collaborative: Matrix(), kept: [])
-        }
-        let kept = items.indices.filter { mask[items[$0]] }
-        var targets = Matrix()
-        try collaborative.copyRows(kept.map { items[$0] }, into: &targets)
-        collaborativeScaling.apply(to: &targets)
-        return TrainingNetwork.Batch(semantic: rows, collaborative: targets, kept: kept)
+    /// Reads the embeddings of these items into a batch, whose memory is used again.
+    func read(_ items: [Int], into batch: inout TrainingBatch) throws {
+        try semantic.copyRows(items, into: &batch.semantic)
+        scaling.apply(to: &batch.semantic)
+        batch.kept.removeAll(keepingCapacity: true)
+        guard let collaborative else { return }
+        for (row, item) in items.enumerated() where mask[item] { batch.kept.append(row) }
+        try collaborative.copyRows(batch.kept.map { items[$0] }, into: &batch.collaborative)
+        collaborativeScaling.apply(to: &batch.collaborative)
     }
 
-    /// Calls for all items in order, some thousand at a time, with the rows of `source` (all but the last call as many).
+    /// Calls `body` with the rows of `source` in order, 4,096 at a time.
     static func forEachChunk(of source: any TrainingRows, _ body: (Range<Int>, Matrix) throws -> Void) throws {
         var rows = Matrix()
         for start in stride(from: 0, to: source.rows, by: 4096) {
@@ -74,7 +72,7 @@ struct TrainingData {
         }
     }
 
-    /// A number that differs where an embedding or the mask differs, but for chance: FNV-1a over their bits.
+    /// FNV-1a over the bits of all embeddings and the mask, so that a checkpoint of other data is recognised.
     func digest() throws -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         func add(_ bits: UInt32) { hash = (hash ^ UInt64(bits)) &* 0x100_0000_01b3 }

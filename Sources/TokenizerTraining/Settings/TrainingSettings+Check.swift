@@ -1,9 +1,10 @@
-import Tokenizer
-import Numerics
 import Core
+import Numerics
+import Tokenizer
+import Training
 
 extension TrainingSettings {
-    /// - Throws: `TokenizerFailure` (`tokenizer.bad_settings`) for settings that cannot be trained with.
+    /// - Throws: `tokenizer.bad_settings` for settings that cannot be trained with.
     func check() throws {
         let wrong: String? =
             if hiddenWidths.contains(where: { $0 < 1 }) || latentWidth < 1 {
@@ -26,31 +27,32 @@ extension TrainingSettings {
                 "warm-ups, intervals of re-seeding and refits, and patience must not be negative"
             } else if warmupEpochs < 0 || decoderEpochs < 0 || quantisedEpochs < 1 || outerBatch < 1 {
                 "of \(epochs) epochs \(warmupEpochs) are for the warm-up and \(decoderEpochs) for the decoder: at least "
-                    + "one must be left, and batches must be positive"
+                    + "one epoch must remain, and batches must be positive"
             } else if !(0...levels).contains(finalRefitLevel)
                 || ![warmupWeight, latentPenalty].allSatisfy({ $0 >= 0 && $0.isFinite })
             {
-                "the level refitted at the end is one of 1 to \(levels), or 0; weights of the warm-up are not negative"
+                "the first level refitted at the end is 1 to \(levels), or 0; the warm-up's weights must not be negative"
             } else if patience > 0 && hasFinish {
-                "patience chooses among epochs, and codebooks or decoder that are finished at the end belong to the last"
+                "patience chooses among epochs, but with a final refit or decoder epochs the last one is always kept"
             } else if !(0...1).contains(finalLearningRate) {
-                "the final learning rate is a share from 0 to 1 of the first"
+                "the final learning rate is a share from 0 to 1"
             } else {
                 nil
             }
         if let wrong {
-            throw TokenizerFailure(
-                "bad_settings", .invalid, "these settings cannot be trained with: \(wrong)", remedy: "Correct them.")
+            throw TrainingError(
+                .badSettings, "these settings cannot be trained with: \(wrong)", remedy: "Correct them.")
         }
     }
 }
 
 extension TrainingData {
-    /// - Throws: `TokenizerFailure` (`tokenizer.bad_data`) for data that cannot be trained on, and what reading throws.
-    ///   Reads everything once.
+    /// Reads everything once.
+    ///
+    /// - Throws: `tokenizer.bad_data` for data that cannot be trained on, and what reading throws.
     func check(_ settings: TrainingSettings) throws {
-        func bad(_ what: String, _ remedy: String) -> TokenizerFailure {
-            TokenizerFailure("bad_data", .invalid, what, remedy: remedy)
+        func bad(_ what: String, _ remedy: String) -> TrainingError {
+            TrainingError(.badData, what, remedy: remedy)
         }
         guard semantic.rows > 0, semantic.columns > 0 else {
             throw bad("there are no embeddings to train on", "Put items into the catalog first.")
